@@ -1,0 +1,385 @@
+package quorum
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// A Config is what the rules depend on.
+type Config struct {
+	Stores  []Traits // at most 64
+	Names   []string // of the stores, for errors; as many
+	Need    int      // votes needed, see [Strategy.Need]
+	Timeout time.Duration
+	MaxTTL  time.Duration
+	Author  uint8 // of our numbers; 0 for a proxy on its own
+}
+
+// An Outbox takes what the core wants done. Its methods only queue: they are
+// called in the middle of a decision.
+type Outbox interface {
+	// Ask queues a request for the store ask.Store, behind those before it. The
+	// answer comes back through Core.Voted, once.
+	Ask(ask *Ask)
+	// Write queues a record for the journal, behind those before it. If want is
+	// not nil it comes back through Core.Written once the record is on disk, for
+	// which sync is then true.
+	Write(r Record, sync bool, want *Want)
+}
+
+// A Want is something that waits for the journal.
+type Want struct {
+	attempt *attempt
+	undone  bool   // the record undoes the attempt
+	limit   Number // of numbers, without an attempt
+}
+
+// A Core decides. It holds the table of leases and who waits for what, and is
+// told everything that happens: each method takes the time at which it did.
+// It is not safe for concurrent use, and does nothing by itself.
+type Core struct {
+	cfg Config
+	out Outbox
+
+	slots  map[string]*slot // every name with a lease or an op
+	leases []*slot          // those with a lease, in no order
+	ends   deadlines        // the same, as a heap by Until
+
+	births Number    // numbers of ours below it are of another journal
+	count  uint64    // of the last number given out
+	limit  Number    // numbers below it may be given out
+	asked  Number    // the limit we asked the journal for, if above limit
+	thirst []*Op     // ops that wait for the limit to rise
+	timed  []timed   // what is under way, by deadline: all have the same patience
+	ready  []*slot   // names whose next op may start
+	stores []witness // upkeep of each store
+
+	breaks     breakage // zero, but in the simulation
+	checkpoint Time     // when the next one is due
+	untimed    uint64
+	dead       error // the journal failed: nothing may be granted any more
+
+	finished []finished
+	starts   []*Op
+	events   []Event
+}
+
+// A slot is what the core knows of one name.
+type slot struct {
+	name    string
+	lease   *Lease // nil: free. May be over: see Core.live
+	or      *Lease // after a crash: lease was about to replace it, and nobody knows whether it did
+	has     uint64 // one bit a store: it is known to have a copy of lease
+	queued  uint64 // one bit a store: the slot is in its missing list
+	running *Op
+	waiting []*Op
+	at      int // index in Core.leases
+	end     int // index in Core.ends
+}
+
+type opState uint8
+
+const (
+	opNew     opState = iota
+	opWaiting         // for its names
+	opRunning         // its names are ours
+	opDone
+)
+
+type finished struct {
+	op     *Op
+	result Result
+}
+
+// NewCore returns the core of a keeper that had past when it last stopped. It
+// may give out numbers from past.Limit on once Written has been told so: see Reserve.
+func NewCore(cfg Config, out Outbox, past History, now Time) *Core {
+	return newCore(cfg, out, past, now, 0)
+}
+
+func newCore(cfg Config, out Outbox, past History, now Time, breaks breakage) *Core {
+	c := &Core{
+		cfg: cfg, out: out, breaks: breaks,
+		slots:  map[string]*slot{},
+		births: past.Birth, limit: past.Limit, count: past.Limit.Count(),
+		stores:     make([]witness, len(cfg.Stores)),
+		checkpoint: now,
+	}
+	for _, e := range past.Entries {
+		c.restore(e, now)
+	}
+	return c
+}
+
+// restore takes up a lease of the journal. One that may or may not have been
+// granted is held all the same, until the later of the two deadlines, and
+// either holder counts as its owner.
+func (c *Core) restore(e Entry, now Time) {
+	lease := e.Lease
+	or := e.Replaced
+	if !e.Pending || or == nil || !or.Live(now) {
+		or = nil
+	} else {
+		later := max(lease.Until, or.Until)
+		lease, or = withUntil(lease, later), withUntil(or, later)
+		if string(or.Value) == string(lease.Value) {
+			or = nil // an extension: one holder, whichever it was
+		}
+	}
+	if c.breaks&breakPendingHeld != 0 && e.Pending {
+		return
+	}
+	if !lease.Live(now) {
+		c.out.Write(Record{Entries: []Entry{{Name: e.Name}}}, false, nil)
+		return
+	}
+	s := c.slot(e.Name)
+	c.put(s, lease, 0)
+	s.or = or
+}
+
+func withUntil(l *Lease, until Time) *Lease {
+	m := *l
+	m.Until = until
+	return &m
+}
+
+// slot returns what is known of name, made anew if that is nothing.
+func (c *Core) slot(name string) *slot {
+	s := c.slots[name]
+	if s == nil {
+		s = &slot{name: name, at: -1, end: -1}
+		c.slots[name] = s
+	}
+	return s
+}
+
+// Submit takes an op. Ops on one name go in the order in which they were
+// submitted; one on several names takes its place behind all of them at once,
+// so that no two ever wait for each other.
+func (c *Core) Submit(now Time, op *Op) {
+	if err := checkNames(op.Names); err != nil {
+		c.finish(op, Result{Outcome: Failed, Err: err})
+		return
+	}
+	op.tries, op.other = 0, false
+	c.enqueue(op)
+	c.start(now, op)
+	c.pump(now)
+}
+
+func checkNames(names []string) error {
+	if len(names) > MaxNames {
+		return fmt.Errorf("%d locks at once, at most %d: %w", len(names), MaxNames, ErrInvalid)
+	}
+	for i, name := range names {
+		if len(name) == 0 || len(name) > MaxName {
+			return fmt.Errorf("a lock's name of %d bytes, want 1 to %d: %w", len(name), MaxName, ErrInvalid)
+		}
+		if i > 0 && slices.Contains(names[:i], name) {
+			return fmt.Errorf("lock %q named twice: %w", name, ErrInvalid)
+		}
+	}
+	return nil
+}
+
+func (c *Core) enqueue(op *Op) {
+	op.state = opWaiting
+	for _, name := range op.Names {
+		s := c.slot(name)
+		s.waiting = append(s.waiting, op)
+	}
+}
+
+// start lets op run if it is the next one on all its names.
+func (c *Core) start(now Time, op *Op) {
+	for _, name := range op.Names {
+		if s := c.slots[name]; (s.running != nil || s.waiting[0] != op) && c.breaks&breakOneAtATime == 0 {
+			return
+		}
+	}
+	for _, name := range op.Names {
+		s := c.slots[name]
+		s.running = op
+		if s.waiting = s.waiting[1:]; len(s.waiting) == 0 {
+			s.waiting = nil
+		}
+	}
+	op.state = opRunning
+	op.began = now
+	c.begin(now, op)
+}
+
+// begin shows op its leases, those of strangers too if it asks for them.
+func (c *Core) begin(now Time, op *Op) {
+	op.view = View{Now: now, names: op.Names, found: op.one[:0]}
+	free := 0
+	for _, name := range op.Names {
+		lease := c.live(now, c.slots[name])
+		if lease == nil {
+			free++
+		}
+		op.view.found = append(op.view.found, lease)
+	}
+	if op.Reads && free > 0 && len(c.cfg.Stores) > 0 {
+		c.read(now, op)
+		return
+	}
+	c.decide(now, op)
+}
+
+func (c *Core) decide(now Time, op *Op) {
+	if op.Start != nil {
+		c.starts = append(c.starts, op)
+		return
+	}
+	c.proceed(now, op, op.Decide(&op.view))
+}
+
+// Resume goes on with an op whose Start was called.
+func (c *Core) Resume(now Time, op *Op, plan Plan) {
+	c.proceed(now, op, plan)
+	c.pump(now)
+}
+
+func (c *Core) proceed(now Time, op *Op, plan Plan) {
+	switch {
+	case len(plan.More) > 0:
+		c.regroup(now, op, plan.More)
+	case len(plan.Parts) == 0 && !op.other && c.showOther(op):
+		c.decide(now, op)
+	case len(plan.Parts) == 0:
+		c.settle(op, Result{Outcome: Unchanged, Took: now.Sub(op.began)})
+	default:
+		c.change(now, op, plan.Parts)
+	}
+}
+
+// showOther shows op the lease that may have been replaced just before a crash,
+// if there is such a one: it is held by either, so an op that could do nothing
+// as the one holder is tried as the other.
+func (c *Core) showOther(op *Op) bool {
+	op.other = true
+	seen := false
+	for i, name := range op.Names {
+		if or := c.slots[name].or; or != nil && op.view.found[i] == c.slots[name].lease {
+			op.view.found[i] = or
+			seen = true
+		}
+	}
+	return seen
+}
+
+// regroup starts op again with more names. It keeps its place: behind what
+// runs on them now, and before all that waits. What runs never waits for
+// another op, so this cannot close a circle.
+func (c *Core) regroup(now Time, op *Op, more []string) {
+	names := slices.Clone(op.Names)
+	for _, name := range more {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if err := checkNames(names); err != nil || len(names) == len(op.Names) {
+		if err == nil {
+			err = fmt.Errorf("%d locks asked for again: %w", len(more), ErrStale)
+		}
+		c.settle(op, Result{Outcome: Failed, Err: err})
+		return
+	}
+	c.leave(op)
+	op.Names, op.state, op.other = names, opWaiting, false
+	for _, name := range names {
+		s := c.slot(name)
+		s.waiting = slices.Insert(s.waiting, 0, op)
+	}
+	c.start(now, op)
+}
+
+// again shows op the leases anew: what it was shown is not so any more.
+func (c *Core) again(now Time, op *Op) {
+	const patience = 16
+	if op.tries++; op.tries > patience {
+		c.settle(op, Result{Outcome: Failed, Err: fmt.Errorf("after %d tries: %w", patience, ErrStale)})
+		return
+	}
+	op.other = false
+	c.begin(now, op)
+}
+
+// settle ends a running op and lets those behind it go.
+func (c *Core) settle(op *Op, r Result) {
+	c.leave(op)
+	c.finish(op, r)
+}
+
+// leave gives op's names up.
+func (c *Core) leave(op *Op) {
+	for _, name := range op.Names {
+		s := c.slots[name]
+		s.running = nil
+		if len(s.waiting) > 0 {
+			c.ready = append(c.ready, s)
+		} else {
+			c.forget(s)
+		}
+	}
+}
+
+func (c *Core) finish(op *Op, r Result) {
+	op.state = opDone
+	op.rest, op.reads = nil, nil
+	c.finished = append(c.finished, finished{op, r})
+}
+
+// forget drops a slot that holds nothing.
+func (c *Core) forget(s *slot) {
+	if s.lease == nil && s.running == nil && len(s.waiting) == 0 {
+		delete(c.slots, s.name)
+	}
+}
+
+// pump starts what may start. It is a loop and no recursion, since ten thousand
+// ops that are denied in turn may stand behind one name.
+func (c *Core) pump(now Time) {
+	for len(c.ready) > 0 {
+		s := c.ready[len(c.ready)-1]
+		c.ready = c.ready[:len(c.ready)-1]
+		if s.running == nil && len(s.waiting) > 0 {
+			c.start(now, s.waiting[0])
+		}
+	}
+}
+
+// Cancel says that the client of op hung up. An op that would give it a lease
+// is dropped or undone; a release is not: the client meant it.
+func (c *Core) Cancel(op *Op) { op.gone = true }
+
+// A breakage leaves rules out, so that the simulation can show that it notices,
+// and that each rule is needed.
+type breakage uint
+
+const (
+	breakJournalFirst breakage = 1 << iota // grant before the journal has it
+	breakPendingHeld                       // take a pending lease of the journal for none
+	breakOneAtATime                        // let ops run on names that are being changed
+	breakReserve                           // give out numbers that the journal did not allow
+	breakExpiry                            // let the end of a lease erase the change that follows it
+	breakTooSlow                           // grant what has no validity left
+)
+
+// An Event is something that an operator should know.
+type Event struct {
+	Kind  string // "store.up", "store.down", "store.restarted", ...
+	Store int    // -1 if it is about none
+	Name  string // of the lock, or ""
+	Text  string
+}
+
+func (c *Core) event(kind string, store int, name, format string, args ...any) {
+	const enough = 64 // of one step; a store that forgot a million leases says so once
+	if len(c.events) < enough {
+		c.events = append(c.events, Event{kind, store, name, fmt.Sprintf(format, args...)})
+	}
+}

@@ -1,0 +1,39 @@
+package quorum
+
+// An Entry is what the journal knows of one name.
+type Entry struct {
+	Name  string
+	Lease *Lease // nil: the name is free
+	// Pending: not yet known to be granted. A crash leaves it so; it is then
+	// held until its deadline: late, never early.
+	Pending  bool
+	Replaced *Lease // of a pending lease: the lease it would replace, or nil
+}
+
+// A Record is one atomic write: all of it or nothing is there after a crash.
+type Record struct {
+	Entries []Entry
+	// Limit, unless zero, is a new high-water mark: once it is on disk, numbers
+	// below it may be used, and after a restart only those from it on.
+	Limit Number
+	// Now, unless zero, is a checkpoint of the clock.
+	Now Time
+}
+
+// A Journal is our own durable record. One goroutine calls it.
+type Journal interface {
+	// Commit writes the records, in order, and with sync returns only when they
+	// and all before them are on disk. Without sync a crash may lose the last of
+	// them, but never one before another. After an error nothing may be granted
+	// any more.
+	Commit(records []Record, sync bool) error
+}
+
+// A History is what a journal held when it was opened, with every deadline in
+// terms of the clock of now.
+type History struct {
+	Entries []Entry
+	// Birth is the first number this journal ever gave out, and Limit is above
+	// the last. A copy with a number of ours below Birth is of another journal.
+	Birth, Limit Number
+}

@@ -1,0 +1,359 @@
+package quorum
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// A Member is a store with the name that operators know it by.
+type Member struct {
+	Name  string // its URL, without the password
+	Store Store
+}
+
+// An Observer is told what can be counted. Its methods are brief, and may be
+// called by several goroutines at once.
+type Observer interface {
+	Voted(store string, verdict Verdict, took time.Duration)
+	Ended(outcome Outcome, err error, took time.Duration)
+	Happened(kind, store string)
+}
+
+// Options are what a keeper is made of.
+type Options struct {
+	Members  []Member
+	Strategy Strategy
+	Timeout  time.Duration // how long a store may take
+	MaxTTL   time.Duration
+	Author   uint8
+	Journal  Journal
+	Past     History
+	Clock    Clock
+	Observer Observer // may be nil
+	Log      *slog.Logger
+	// Failed is called once if the journal fails. What it was told before is on
+	// disk or not; nothing is granted any more.
+	Failed func(error)
+}
+
+// A Keeper keeps leases: a [Core] with a clock, a journal and one lane to each
+// store. Its methods are safe for concurrent use.
+type Keeper struct {
+	opts Options
+
+	mu       sync.Mutex
+	core     *Core    // guarded by mu
+	lanes    []*lane  // their queues are guarded by mu
+	records  []record // guarded by mu: waiting for the journal
+	rejected []answered
+	wakeAt   Time // guarded by mu: when the timer will ring
+	closed   bool
+
+	write chan struct{} // there is something in records
+	ring  chan struct{} // wakeAt is too late
+
+	stop        context.CancelFunc
+	running     sync.WaitGroup // lanes and timer
+	stopJournal context.CancelFunc
+	journal     sync.WaitGroup
+	restored    int
+}
+
+type record struct {
+	Record
+	sync bool
+	want *Want
+}
+
+// answered is an ask and its vote.
+type answered struct {
+	ask  *Ask
+	vote Vote
+}
+
+// Open returns a keeper of the leases of o.Past, and starts to connect to the
+// stores; it does not wait for them. What Open returns has a Close.
+func Open(o Options) (*Keeper, error) {
+	if len(o.Members) > 64 {
+		return nil, fmt.Errorf("open keeper: %d stores, at most 64", len(o.Members))
+	}
+	k := &Keeper{opts: o, write: make(chan struct{}, 1), ring: make(chan struct{}, 1)}
+	cfg := Config{
+		Need: o.Strategy.Need(len(o.Members)), Timeout: o.Timeout, MaxTTL: o.MaxTTL, Author: o.Author,
+	}
+	for i, m := range o.Members {
+		cfg.Stores = append(cfg.Stores, m.Store.Traits())
+		cfg.Names = append(cfg.Names, m.Name)
+		k.lanes = append(k.lanes, newLane(k, i, m))
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	journal, stopJournal := context.WithCancel(context.Background())
+	k.stop, k.stopJournal = stop, stopJournal
+	k.mu.Lock()
+	now := o.Clock.Now()
+	k.core = NewCore(cfg, k, o.Past, now)
+	k.restored = len(k.core.leases)
+	k.core.Reserve()
+	k.leave()
+	k.journal.Go(func() { k.runJournal(journal) })
+	k.running.Go(func() { k.runTimer(ctx) })
+	for _, l := range k.lanes {
+		k.running.Go(func() { l.run(ctx) })
+	}
+	return k, nil
+}
+
+// Close stops everything and closes the stores, once what is queued for them
+// and for the journal is through or has failed. Ops still under way are not
+// answered: a restart finds them in the journal. The journal is the caller's to
+// close, afterwards.
+func (k *Keeper) Close() error {
+	k.mu.Lock()
+	k.closed = true
+	k.mu.Unlock()
+	k.stop()
+	k.running.Wait()
+	k.stopJournal()
+	k.journal.Wait()
+	var errs []error
+	for _, l := range k.lanes {
+		errs = append(errs, l.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Submit takes an op: see [Core.Submit]. Its Done may be called before Submit
+// returns.
+func (k *Keeper) Submit(op *Op) {
+	k.mu.Lock()
+	if k.closed {
+		k.mu.Unlock()
+		op.Done(Result{Outcome: Failed, Err: ErrClosed})
+		return
+	}
+	k.core.Submit(k.opts.Clock.Now(), op)
+	k.leave()
+}
+
+// Resume goes on with an op whose Start was called.
+func (k *Keeper) Resume(op *Op, plan Plan) {
+	k.mu.Lock()
+	k.core.Resume(k.opts.Clock.Now(), op, plan)
+	k.leave()
+}
+
+// Cancel says that the client of op hung up: see [Core.Cancel].
+func (k *Keeper) Cancel(op *Op) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.core.Cancel(op)
+}
+
+// Now returns the time by the keeper's clock.
+func (k *Keeper) Now() Time { return k.opts.Clock.Now() }
+
+// Do submits an op and waits for its result.
+func (k *Keeper) Do(op *Op) Result {
+	done := make(chan Result, 1)
+	op.Done = func(r Result) { done <- r }
+	k.Submit(op)
+	return <-done
+}
+
+// leave carries out what the core wants done that needs no queue, and unlocks
+// k.mu.
+func (k *Keeper) leave() {
+	for len(k.rejected) > 0 {
+		rejected := k.rejected
+		k.rejected = nil
+		for _, r := range rejected {
+			k.core.Voted(k.opts.Clock.Now(), r.ask, r.vote)
+		}
+	}
+	c := k.core
+	if len(c.timed)+len(c.ends) > 0 {
+		if next := c.next(k.wakeAt); next < k.wakeAt {
+			wake(k.ring)
+		}
+	}
+	var few [4]finished
+	ended := append(few[:0], c.finished...)
+	starts, events := c.starts, c.events
+	clear(c.finished)
+	c.finished, c.starts, c.events = c.finished[:0], nil, nil
+	k.mu.Unlock()
+
+	for _, f := range ended {
+		if k.opts.Observer != nil && f.result.Outcome != Unchanged {
+			k.opts.Observer.Ended(f.result.Outcome, f.result.Err, f.result.Took)
+		}
+		f.op.Done(f.result)
+	}
+	for _, op := range starts {
+		op.Start(&op.view)
+	}
+	for _, e := range events {
+		k.tell(e)
+	}
+}
+
+// tell logs and counts an event.
+func (k *Keeper) tell(e Event) {
+	attrs := make([]slog.Attr, 0, 3)
+	store := ""
+	if e.Store >= 0 {
+		store = k.opts.Members[e.Store].Name
+		attrs = append(attrs, slog.String("store", store))
+	}
+	if e.Name != "" {
+		attrs = append(attrs, slog.String("lock", e.Name))
+	}
+	attrs = append(attrs, slog.String("why", e.Text))
+	level := slog.LevelWarn
+	if e.Kind == "store.up" {
+		level = slog.LevelInfo
+	}
+	k.opts.Log.LogAttrs(context.Background(), level, e.Kind, attrs...)
+	if k.opts.Observer != nil {
+		k.opts.Observer.Happened(e.Kind, store)
+	}
+}
+
+// Ask is the core's Outbox.
+func (k *Keeper) Ask(ask *Ask) { k.lanes[ask.Store].push(ask) }
+
+// Write is the core's Outbox.
+func (k *Keeper) Write(r Record, sync bool, want *Want) {
+	k.records = append(k.records, record{r, sync, want})
+	wake(k.write)
+}
+
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // it is awake, or will be
+	}
+}
+
+// runJournal writes what is queued, together, and then what was queued
+// meanwhile: the more there is the cheaper it gets.
+func (k *Keeper) runJournal(ctx context.Context) {
+	var batch []record
+	var records []Record
+	var failed error
+	for {
+		k.mu.Lock()
+		batch, k.records = k.records, batch[:0]
+		k.mu.Unlock()
+		if len(batch) == 0 {
+			select {
+			case <-ctx.Done():
+				return
+			case <-k.write:
+			}
+			continue
+		}
+		records = records[:0]
+		sync := ctx.Err() != nil // the last ones are not left to chance
+		for _, r := range batch {
+			records = append(records, r.Record)
+			sync = sync || r.sync
+		}
+		err := failed
+		if err == nil {
+			err = k.opts.Journal.Commit(records, sync)
+		}
+		if err != nil && failed == nil {
+			failed = fmt.Errorf("%w: %w", ErrJournal, err)
+			k.opts.Log.Error("journal.failed", "why", err)
+			if k.opts.Failed != nil {
+				k.opts.Failed(failed)
+			}
+		}
+		k.mu.Lock()
+		now := k.opts.Clock.Now()
+		for _, r := range batch {
+			if r.want != nil {
+				k.core.Written(now, r.want, failed)
+			}
+		}
+		k.leave()
+		clear(batch)
+		clear(records)
+	}
+}
+
+// runTimer calls the core when something is due.
+func (k *Keeper) runTimer(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-k.ring:
+		}
+		k.mu.Lock()
+		now := k.opts.Clock.Now()
+		next := k.core.Tick(now)
+		k.wakeAt = next
+		k.leave()
+		timer.Reset(max(next.Sub(now), 100*time.Microsecond))
+	}
+}
+
+// Leases returns the live leases whose name matches, at most so many unless
+// most is 0, in no order.
+func (k *Keeper) Leases(match func(name string) bool, most int) []*Lease {
+	k.mu.Lock()
+	all := make([]*Lease, 0, len(k.core.leases))
+	k.core.Leases(k.opts.Clock.Now(), func(l *Lease) bool {
+		all = append(all, l)
+		return true
+	})
+	k.mu.Unlock()
+	found := all[:0]
+	for _, l := range all {
+		if match(l.Name) {
+			if found = append(found, l); len(found) == most {
+				break
+			}
+		}
+	}
+	return found
+}
+
+// Count returns how many leases there are, some of which may just be over.
+func (k *Keeper) Count() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.core.leases)
+}
+
+// Status returns what the keeper sees.
+func (k *Keeper) Status() Status {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	n := len(k.lanes)
+	s := Status{
+		Strategy: k.opts.Strategy.String(), Need: k.core.cfg.Need, Tolerates: n - k.core.cfg.Need,
+		Leases: len(k.core.leases), Untimed: k.core.untimed, Restored: k.restored,
+		Birth: k.core.births, Last: MakeNumber(k.core.count, k.opts.Author),
+	}
+	for i, l := range k.lanes {
+		s.Stores = append(s.Stores, l.status(k.opts.Clock.Now(), len(k.core.stores[i].missing)))
+	}
+	return s
+}
+
+// Dead returns why nothing is granted any more, nil while all is well.
+func (k *Keeper) Dead() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.core.dead
+}

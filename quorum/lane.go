@@ -1,0 +1,215 @@
+package quorum
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// A lane is the way to one store: a queue, and one batch under way at a time.
+// Whatever was queued while the last batch was under way goes out together, in
+// order. A store that fails a batch or a connect is down: what is asked of it
+// is silent at once, until it can be connected to again.
+type lane struct {
+	keeper *Keeper
+	index  int
+	name   string
+	store  Store
+
+	wake chan struct{}
+
+	// All of these are guarded by keeper.mu.
+	queue       []*Ask
+	down        error // why it can't be asked; nil: it can, or is being connected to
+	up          bool
+	since       Time
+	incarnation string
+	votes       [3]uint64 // by verdict
+}
+
+const (
+	laneQueue  = 1 << 16 // asks that may wait for one store
+	laneBatch  = 1024    // of them go out together
+	laneChores = 256     // of upkeep beside them
+	probeEvery = 50 * time.Millisecond
+	probeMost  = 500 * time.Millisecond // a store that is back votes again after that, at the latest
+)
+
+func newLane(k *Keeper, index int, m Member) *lane {
+	return &lane{
+		keeper: k, index: index, name: m.Name, store: m.Store,
+		wake: make(chan struct{}, 1), since: k.opts.Clock.Now(),
+	}
+}
+
+// push queues an ask, or has it come back silent. keeper.mu is held.
+func (l *lane) push(ask *Ask) {
+	switch {
+	case l.down != nil:
+		l.reject(ask, fmt.Errorf("it is down: %w", l.down))
+	case len(l.queue) >= laneQueue:
+		l.reject(ask, errBusy)
+	default:
+		l.queue = append(l.queue, ask)
+		wake(l.wake)
+	}
+}
+
+func (l *lane) reject(ask *Ask, err error) {
+	l.votes[Silent]++
+	l.keeper.rejected = append(l.keeper.rejected, answered{ask, Vote{Err: err, Unsent: true}})
+}
+
+// run connects, serves, and connects again, until ctx is done.
+func (l *lane) run(ctx context.Context) {
+	pause := time.Duration(0)
+	for {
+		err := l.connect(ctx)
+		if err == nil {
+			pause = 0
+			err = l.serve(ctx)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if pause > 0 { // the first try to connect again is made at once, and asks may wait for it
+			l.fall(err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		pause = min(max(2*pause, probeEvery), probeMost)
+	}
+}
+
+func (l *lane) connect(ctx context.Context) error {
+	k := l.keeper
+	// Connecting takes several round trips, and a store on its way up is slower.
+	ctx, cancel := context.WithTimeout(ctx, 4*k.opts.Timeout)
+	defer cancel()
+	incarnation, err := l.store.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	k.mu.Lock()
+	now := k.opts.Clock.Now()
+	l.down, l.up, l.since, l.incarnation = nil, true, now, incarnation
+	k.core.Up(now, l.index, incarnation)
+	k.leave()
+	return nil
+}
+
+// fall marks the store as down; what waits for it is silent.
+func (l *lane) fall(err error) {
+	k := l.keeper
+	k.mu.Lock()
+	if l.down == nil {
+		l.since = k.opts.Clock.Now()
+	}
+	l.down, l.up = err, false
+	for _, ask := range l.queue {
+		l.reject(ask, fmt.Errorf("it is down: %w", err))
+	}
+	clear(l.queue)
+	l.queue = l.queue[:0]
+	k.core.Down(l.index, err)
+	k.leave()
+}
+
+// serve sends batches until one fails.
+func (l *lane) serve(ctx context.Context) error {
+	k := l.keeper
+	var asks []*Ask
+	var requests []Request
+	var votes []Vote
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		var due time.Duration
+		asks, due = l.take(asks[:0])
+		if len(asks) == 0 {
+			timer.Reset(due)
+			select {
+			case <-ctx.Done():
+				return ctx.Err() // nothing is queued: releases have reached the store
+			case <-l.wake:
+			case <-timer.C:
+			}
+			continue
+		}
+		requests, votes = requests[:0], votes[:0]
+		for _, ask := range asks {
+			requests = append(requests, ask.Request)
+			votes = append(votes, Vote{})
+		}
+		batch, cancel := context.WithTimeout(context.WithoutCancel(ctx), k.opts.Timeout)
+		err := l.store.Do(batch, requests, votes)
+		cancel()
+		l.deliver(asks, votes, err)
+		clear(asks)
+		clear(requests)
+		clear(votes)
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// take returns the next batch, and if there is none how long to wait for one
+// at the most.
+func (l *lane) take(asks []*Ask) ([]*Ask, time.Duration) {
+	k := l.keeper
+	k.mu.Lock()
+	defer k.leave() // which tells the rejected
+	now := k.opts.Clock.Now()
+	n := min(len(l.queue), laneBatch)
+	for _, ask := range l.queue[:n] {
+		if ask.Deadline != 0 && now >= ask.Deadline {
+			l.reject(ask, errExpired)
+			continue
+		}
+		asks = append(asks, ask)
+	}
+	rest := copy(l.queue, l.queue[n:])
+	clear(l.queue[rest:])
+	l.queue = l.queue[:rest]
+	// Upkeep goes behind all that was decided before it, or not at all.
+	if rest == 0 && k.core.Due(now, l.index) <= now {
+		asks = append(asks, k.core.Chores(now, l.index, laneChores)...)
+	}
+	return asks, max(k.core.Due(now, l.index).Sub(now), time.Millisecond)
+}
+
+// deliver hands the votes of a batch to the core.
+func (l *lane) deliver(asks []*Ask, votes []Vote, err error) {
+	k := l.keeper
+	if k.opts.Observer != nil {
+		for i, ask := range asks {
+			if ask.why == whyVote {
+				k.opts.Observer.Voted(l.name, votes[i].Verdict, votes[i].Elapsed)
+			}
+		}
+	}
+	k.mu.Lock()
+	now := k.opts.Clock.Now()
+	for i, ask := range asks {
+		if votes[i].Verdict == Silent && votes[i].Err == nil {
+			votes[i].Err = err
+		}
+		if ask.why == whyVote {
+			l.votes[votes[i].Verdict]++
+		}
+		k.core.Voted(now, ask, votes[i])
+	}
+	k.leave()
+}
+
+func (l *lane) status(now Time, missing int) StoreStatus {
+	return StoreStatus{
+		Name: l.name, Up: l.up, Err: l.down, For: now.Sub(l.since), Incarnation: l.incarnation,
+		Granted: l.votes[Granted], Refused: l.votes[Refused], Silent: l.votes[Silent],
+		Queued: len(l.queue), Missing: missing,
+	}
+}

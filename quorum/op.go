@@ -1,0 +1,107 @@
+package quorum
+
+import "time"
+
+// An Op is one thing a client wants done to some locks, as the [Core] sees it:
+// it waits until no other op is under way on any of its names, looks at the
+// leases, decides what to change, and hears how that went.
+type Op struct {
+	// Names are the locks it may read or change, each once.
+	Names []string
+
+	// Reads says that it must know of locks that somebody else holds directly in
+	// the stores. Our own leases are always known; these cost a round trip to
+	// the stores when the table has no lease.
+	Reads bool
+
+	// Decide is called when the names are ours to change, and again each time
+	// what it was shown has become stale. It returns what to change, runs under
+	// the core's mutex, and must not call back: it is a pure function of view.
+	Decide func(view *View) Plan
+
+	// Start, if not nil, stands in for Decide where deciding takes long: it is
+	// called once the mutex is free, and whoever it hands the view to calls
+	// [Keeper.Resume] with the plan, once.
+	Start func(view *View)
+
+	// Done hears the result, once. It must be brief, and is called without the
+	// mutex.
+	Done func(Result)
+
+	state opState
+	view  View
+	one   [1]*Lease // room for what the view found, mostly one lease
+	rest  *attempt  // under way
+	reads *reading  // under way
+	began Time      // when its names were its own
+	tries int       // how often it was shown leases anew
+	other bool      // it was shown the other of two possible leases, see Core.showOther
+	gone  bool      // the client hung up
+}
+
+// A View is what an op was shown: the leases of its names at one moment.
+type View struct {
+	Now   Time
+	names []string
+	found []*Lease
+}
+
+// Lease returns the lease of a name, nil if it is free. It reports false for a
+// name that is not among the op's: the plan must then ask for it with More.
+func (v *View) Lease(name string) (*Lease, bool) {
+	for i, n := range v.names {
+		if n == name {
+			return v.found[i], true
+		}
+	}
+	return nil, false
+}
+
+// A Part is what is to become of one lock: the lease that was read is replaced
+// by another or by nothing, if it is still there.
+type Part struct {
+	Prev *Lease // as the view showed it; nil: the lock was free
+	Name string
+
+	Drop    bool          // leave nothing: a release
+	Value   []byte        // of the new lease
+	TTL     time.Duration // of the new lease, from now
+	Untimed bool          // TTL was not asked for, see [Lease]
+	Renew   bool          // the same lease goes on: it keeps its fencing token
+}
+
+// A Plan is what an op decided. The zero Plan changes nothing.
+type Plan struct {
+	Parts []Part   // each of another name; all of them or none
+	More  []string // names that must be among the op's: it starts again with these too
+}
+
+// An Outcome is how an op ended. They are never confused: an outage neither
+// reads as held nor as success.
+type Outcome uint8
+
+const (
+	Unchanged Outcome = iota // nothing was to be changed, or the client hung up before it was
+	Changed                  // all parts are done, and on disk where that is promised
+	Held                     // enough stores have a copy of somebody else's
+	Failed                   // see Result.Err; nothing was changed, or what was is being undone
+)
+
+func (o Outcome) String() string { return [...]string{"unchanged", "changed", "held", "failed"}[o] }
+
+// A Result is how an op ended.
+type Result struct {
+	Outcome  Outcome
+	Leases   []*Lease      // if Changed: what each part left, in order; nil for a release
+	Validity time.Duration // if Changed: how long the shortest of them may be relied on
+	Err      error         // if Failed: wraps one of the errors below
+	Took     time.Duration // from its first look at the leases to the decision
+}
+
+// Limits on what a lease may be.
+const (
+	MaxName  = 64 << 10
+	MaxValue = 64 << 10
+	MinTTL   = time.Millisecond
+	MaxNames = 1024 // of one op
+)

@@ -1,0 +1,242 @@
+package quorum
+
+import (
+	"fmt"
+	"time"
+)
+
+// A hold is a client's belief that it holds a lock.
+type hold struct {
+	client int
+	token  string
+	name   string
+	from   Time      // when the reply came
+	until  Time      // by the client's own count of the whole TTL, or when it let go
+	asked  *simProxy // of which an answer about it is awaited
+}
+
+func lockName(i int) string { return fmt.Sprintf("lock%d", i) }
+
+// A simClient takes locks, keeps them for a while, extends, hands over or
+// releases them, and sometimes just forgets.
+type simClient struct {
+	w        *world
+	id       int
+	names    int
+	tokens   int
+	patience time.Duration
+	mine     []*hold
+}
+
+func (c *simClient) act() {
+	w := c.w
+	c.drop()
+	if w.calm && len(c.mine) == 0 {
+		return
+	}
+	defer w.after(time.Millisecond+w.upTo(2*c.patience), c.act)
+	if w.proxy == nil {
+		return
+	}
+	var h *hold
+	if len(c.mine) > 0 {
+		h = c.mine[w.rng.IntN(len(c.mine))]
+	}
+	switch {
+	case h != nil && h.asked == w.proxy: // one thing at a time
+	case h != nil && (w.calm || w.chance(0.2)):
+		c.release(h)
+	case h != nil && w.chance(0.5):
+		c.extend(h)
+	case h != nil && w.chance(0.2):
+		c.handOver(h)
+	case w.chance(0.2) && c.names > 1:
+		c.acquire(lockName(0), lockName(1))
+	default:
+		c.acquire(lockName(w.rng.IntN(c.names)))
+	}
+}
+
+// drop forgets the holds that are over.
+func (c *simClient) drop() {
+	kept := c.mine[:0]
+	for _, h := range c.mine {
+		if h.until > c.w.now {
+			kept = append(kept, h)
+		}
+	}
+	c.mine = kept
+}
+
+func (c *simClient) token() string {
+	c.tokens++
+	if c.w.chance(0.1) {
+		return "1" // some clients always use the same
+	}
+	return fmt.Sprintf("c%d.%d", c.id, c.tokens)
+}
+
+func (c *simClient) ttl() time.Duration {
+	return 5*time.Millisecond + c.w.upTo(simMaxTTL-5*time.Millisecond)
+}
+
+func (c *simClient) submit(op *Op) {
+	w := c.w
+	w.open++
+	proxy := w.proxy
+	if w.chance(0.1) { // as a script does: it takes its time to decide
+		op.Start = func(v *View) {
+			w.after(w.upTo(30*time.Millisecond), func() {
+				proxy.step(func(core *Core) { core.Resume(w.now, op, op.Decide(v)) })
+			})
+		}
+	}
+	proxy.step(func(core *Core) { core.Submit(w.now, op) })
+	if w.chance(0.05) {
+		w.after(w.upTo(20*time.Millisecond), func() {
+			proxy.step(func(core *Core) { core.Cancel(op) })
+		})
+		op.Done = func(Result) {} // nobody is there to hear it
+	}
+}
+
+// acquire asks for all of the names at once, as SET NX does for one.
+func (c *simClient) acquire(names ...string) {
+	w, sent, ttl, token := c.w, c.w.now, c.ttl(), c.token()
+	c.submit(&Op{Names: names, Decide: func(v *View) Plan {
+		var plan Plan
+		for _, name := range names {
+			lease, _ := v.Lease(name)
+			if lease != nil {
+				return Plan{}
+			}
+			plan.Parts = append(plan.Parts, Part{Name: name, Value: []byte(token), TTL: ttl})
+		}
+		return plan
+	}, Done: func(r Result) {
+		switch r.Outcome {
+		case Changed:
+			for i, name := range names {
+				w.stats.granted++
+				c.granted(name, token, sent.Add(ttl), r.Leases[i])
+			}
+			if r.Validity <= 0 {
+				w.fail("client %d got %v with no validity left: %v", c.id, names, r.Validity)
+			}
+		case Failed:
+			w.stats.failed++
+			w.note("client %d is not given %v: %v", c.id, names, r.Err)
+		default:
+			w.stats.held++
+		}
+	}})
+}
+
+// granted notes a new hold, and looks whether anybody else believes in one.
+func (c *simClient) granted(name, token string, until Time, lease *Lease) {
+	w := c.w
+	w.note("client %d holds %s as %s, fence %v, until %v", c.id, name, token, lease.Fence.Count(), until)
+	for _, h := range w.holds[name] {
+		if h.until > w.now {
+			w.fail("%s is held twice: by client %d as %s since %v until %v, now %v by client %d as %s",
+				name, h.client, h.token, h.from, h.until, w.now, c.id, token)
+		}
+	}
+	if last := w.fences[name]; lease.Fence <= last {
+		w.fail("the fencing token of %s went from %v to %v", name, last, lease.Fence)
+	}
+	w.fences[name] = lease.Fence
+	h := &hold{client: c.id, token: token, name: name, from: w.now, until: until}
+	w.holds[name] = append(w.holds[name][:0:0], h)
+	c.mine = append(c.mine, h)
+	if w.chance(0.3) { // it notices in the last moment
+		w.after(max(until.Sub(w.now)-w.upTo(20*time.Millisecond), 0), func() {
+			if w.proxy != nil && h.asked != w.proxy && h.until > w.now {
+				c.extend(h)
+			}
+		})
+	}
+	if w.chance(0.05) {
+		w.after(w.upTo(time.Millisecond), w.fault)
+	}
+}
+
+// extend asks for a later end, as compare-and-pexpire does.
+func (c *simClient) extend(h *hold) {
+	w, sent, ttl := c.w, c.w.now, c.ttl()
+	h.asked = w.proxy
+	h.until = min(h.until, sent.Add(ttl)) // it may come true without a reply
+	c.submit(&Op{Names: []string{h.name}, Decide: func(v *View) Plan {
+		lease, _ := v.Lease(h.name)
+		if lease == nil || string(lease.Value) != h.token {
+			return Plan{}
+		}
+		return Plan{Parts: []Part{{Prev: lease, Name: h.name, Value: lease.Value, TTL: ttl, Renew: true}}}
+	}, Done: func(r Result) {
+		h.asked = nil
+		if h.until <= w.now && r.Outcome == Changed && !w.alone(h) {
+			w.fail("client %d extended %s, which somebody else holds", c.id, h.name)
+		}
+		switch {
+		case r.Outcome == Changed && h.until > w.now: // it has not let go meanwhile
+			w.stats.extended++
+			w.note("client %d extends %s by %v", c.id, h.name, ttl)
+			h.until = sent.Add(ttl)
+		case r.Outcome == Unchanged && h.until > w.now && h.token != "1":
+			w.fail("client %d holds %s until %v, and was told otherwise", c.id, h.name, h.until)
+		}
+	}})
+}
+
+// alone reports whether nobody but h believes that it holds h's lock.
+func (w *world) alone(h *hold) bool {
+	for _, other := range w.holds[h.name] {
+		if other != h && other.until > w.now {
+			return false
+		}
+	}
+	return true
+}
+
+// handOver gives the lock to another token, as SET IFEQ does.
+func (c *simClient) handOver(h *hold) {
+	w, sent, ttl, token := c.w, c.w.now, c.ttl(), c.token()
+	before := h.until
+	h.asked = w.proxy
+	h.until = w.now // whatever comes of it, it does not act on it any more
+	c.submit(&Op{Names: []string{h.name}, Decide: func(v *View) Plan {
+		lease, _ := v.Lease(h.name)
+		if lease == nil || string(lease.Value) != h.token {
+			return Plan{}
+		}
+		return Plan{Parts: []Part{{Prev: lease, Name: h.name, Value: []byte(token), TTL: ttl}}}
+	}, Done: func(r Result) {
+		h.asked = nil
+		switch {
+		case r.Outcome == Changed:
+			c.granted(h.name, token, sent.Add(ttl), r.Leases[0])
+		case before > w.now && w.alone(h):
+			h.until = before // it is still the holder
+			c.mine = append(c.mine, h)
+		}
+	}})
+}
+
+// release lets go, as compare-and-delete does.
+func (c *simClient) release(h *hold) {
+	w := c.w
+	w.note("client %d lets %s go", c.id, h.name)
+	h.until = w.now
+	c.drop()
+	c.submit(&Op{Names: []string{h.name}, Decide: func(v *View) Plan {
+		lease, _ := v.Lease(h.name)
+		if lease == nil || string(lease.Value) != h.token {
+			return Plan{}
+		}
+		return Plan{Parts: []Part{{Prev: lease, Name: h.name, Drop: true}}}
+	}, Done: func(r Result) {
+		if r.Outcome == Changed {
+			w.stats.released++
+		}
+	}})
+}

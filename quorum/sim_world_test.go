@@ -1,0 +1,391 @@
+package quorum
+
+import (
+	"container/heap"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+)
+
+// A world is one seeded history: a proxy, its journal, stores, a network and
+// clients, on one goroutine and one clock. Nothing in it depends on anything
+// but its seed, which is the whole bug report.
+type world struct {
+	rng    *rand.Rand
+	now    Time
+	agenda agenda
+	seq    int
+
+	cfg    Config
+	breaks breakage
+	proxy  *simProxy // nil while it is down
+	disk   simDisk
+	stores []*simStore
+
+	calm   bool // faults are over: everything must come right again
+	holds  map[string][]*hold
+	fences map[string]Number
+	open   int // ops submitted to the proxy of now, and not answered
+	wrong  []string
+	trace  []string
+	stats  simStats
+}
+
+type simStats struct{ granted, held, failed, crashes, forgot, extended, released int }
+
+// at has f done after d.
+func (w *world) after(d time.Duration, f func()) {
+	w.seq++
+	heap.Push(&w.agenda, item{w.now.Add(d), w.seq, f})
+}
+
+// run does what is on the agenda until nothing is left before end.
+func (w *world) run(end Time) {
+	for len(w.agenda) > 0 && w.agenda[0].at <= end && len(w.wrong) == 0 {
+		it := heap.Pop(&w.agenda).(item)
+		w.now = it.at
+		it.do()
+	}
+	w.now = max(w.now, end)
+}
+
+func (w *world) note(format string, args ...any) {
+	w.trace = append(w.trace, fmt.Sprintf("%9.3fms ", float64(w.now)/1e6)+fmt.Sprintf(format, args...))
+}
+
+func (w *world) fail(format string, args ...any) {
+	w.note(format, args...)
+	w.wrong = append(w.wrong, fmt.Sprintf(format, args...))
+}
+
+// story is the last of what happened, for a failure's report.
+func (w *world) story() string {
+	return strings.Join(w.trace[max(0, len(w.trace)-120):], "\n")
+}
+
+func (w *world) chance(p float64) bool { return w.rng.Float64() < p }
+
+// upTo returns a duration below most, mostly a short one.
+func (w *world) upTo(most time.Duration) time.Duration {
+	f := w.rng.Float64()
+	return time.Duration(f * f * f * float64(most))
+}
+
+type item struct {
+	at  Time
+	seq int
+	do  func()
+}
+
+type agenda []item
+
+func (a agenda) Len() int { return len(a) }
+func (a agenda) Less(i, j int) bool {
+	return a[i].at < a[j].at || a[i].at == a[j].at && a[i].seq < a[j].seq
+}
+func (a agenda) Swap(i, j int) { a[i], a[j] = a[j], a[i] }
+func (a *agenda) Push(x any)   { *a = append(*a, x.(item)) }
+func (a *agenda) Pop() any {
+	old := *a
+	it := old[len(old)-1]
+	*a = old[:len(old)-1]
+	return it
+}
+
+// A simDisk is a journal as the disk sees it: what is durable, and what was
+// written since, of which a crash keeps some beginning.
+type simDisk struct {
+	entries map[string]Entry
+	limit   Number
+	written []Record
+}
+
+func (d *simDisk) sync(n int) {
+	for _, r := range d.written[:n] {
+		for _, e := range r.Entries {
+			if e.Lease == nil {
+				delete(d.entries, e.Name)
+			} else {
+				d.entries[e.Name] = e
+			}
+		}
+		d.limit = max(d.limit, r.Limit)
+	}
+	d.written = d.written[n:]
+}
+
+func (d *simDisk) history(birth Number) History {
+	h := History{Birth: birth, Limit: max(birth, d.limit)}
+	for _, name := range sortedKeys(d.entries) {
+		h.Entries = append(h.Entries, d.entries[name])
+	}
+	return h
+}
+
+// A simStore keeps copies by a clock of its own, loses them when it restarts
+// or is flushed, and acts on what reaches it.
+type simStore struct {
+	index       int
+	copies      map[string]simCopy
+	incarnation int
+	rate        float64 // of its clock, against ours
+	dead        bool
+	opened      int // connections so far: a request of an older one may still arrive
+}
+
+type simCopy struct {
+	bytes string
+	until Time
+}
+
+func (s *simStore) get(now Time, name string) *Copy {
+	c, ok := s.copies[name]
+	if !ok || now >= c.until {
+		delete(s.copies, name)
+		return nil
+	}
+	return DecodeCopy([]byte(c.bytes))
+}
+
+func (s *simStore) put(now Time, name string, c *Copy, ttl time.Duration) {
+	s.copies[name] = simCopy{string(c.Encode()), now.Add(time.Duration(float64(ttl) / s.rate))}
+}
+
+func (s *simStore) do(now Time, r Request) Vote {
+	found := s.get(now, r.Name)
+	v := Vote{Verdict: Granted, Found: found}
+	if r.Action == Read {
+		if found != nil {
+			v.FoundLeft = s.copies[r.Name].until.Sub(now)
+		}
+		return v
+	}
+	if !(found.Equal(r.Prev) || found == nil && r.OrNone) {
+		v.Verdict = Refused
+		return v
+	}
+	if r.Next == nil {
+		delete(s.copies, r.Name)
+	} else {
+		s.put(now, r.Name, r.Next, r.TTL)
+	}
+	return v
+}
+
+// A simProxy is a core with its lanes and what it has under way to the journal.
+type simProxy struct {
+	w        *world
+	core     *Core
+	lanes    []*simLane
+	flushing bool
+	queue    []record
+	rejected []answered
+	gone     bool // crashed: what is still on its way to it is lost
+}
+
+type simLane struct {
+	p     *simProxy
+	store *simStore
+	queue []*Ask
+	busy  bool
+	up    bool
+	conn  int
+}
+
+func (p *simProxy) Ask(ask *Ask) {
+	l := p.lanes[ask.Store]
+	if !l.up {
+		p.rejected = append(p.rejected, answered{ask, Vote{Unsent: true, Err: fmt.Errorf("down")}})
+		return
+	}
+	l.queue = append(l.queue, ask)
+}
+
+func (p *simProxy) Write(r Record, sync bool, want *Want) {
+	p.queue = append(p.queue, record{r, sync, want})
+}
+
+// step has the core do something, and then carries out what it wants done.
+func (p *simProxy) step(f func(*Core)) {
+	if p.gone {
+		return
+	}
+	f(p.core)
+	for len(p.rejected)+len(p.core.finished)+len(p.core.starts) > 0 {
+		rejected, ended, starts := p.rejected, p.core.finished, p.core.starts
+		p.rejected, p.core.finished, p.core.starts = nil, nil, nil
+		for _, op := range starts {
+			op.Start(&op.view)
+		}
+		for _, r := range rejected {
+			p.core.Voted(p.w.now, r.ask, r.vote)
+		}
+		for _, f := range ended {
+			p.w.open--
+			f.op.Done(f.result)
+			if p.gone {
+				return
+			}
+		}
+	}
+	p.core.events = nil
+	p.flush()
+	for _, l := range p.lanes {
+		l.send()
+	}
+}
+
+// flush writes what is queued, together, and syncs it if any of it asks for that.
+func (p *simProxy) flush() {
+	if p.flushing || len(p.queue) == 0 {
+		return
+	}
+	w := p.w
+	batch := p.queue
+	p.queue, p.flushing = nil, true
+	sync := false
+	for _, r := range batch {
+		w.disk.written = append(w.disk.written, r.Record)
+		sync = sync || r.sync
+	}
+	took := time.Duration(0)
+	if sync {
+		took = 100*time.Microsecond + w.upTo(5*time.Millisecond)
+		if w.chance(0.01) && !w.calm {
+			took = w.upTo(600 * time.Millisecond)
+		}
+	}
+	n := len(w.disk.written)
+	w.after(took, func() {
+		if p.gone {
+			return
+		}
+		if sync {
+			w.disk.sync(n)
+		}
+		p.flushing = false
+		p.step(func(c *Core) {
+			for _, r := range batch {
+				if r.want != nil {
+					c.Written(w.now, r.want, nil)
+				}
+			}
+		})
+	})
+}
+
+// connect opens a lane's connection, now or when the store is back.
+func (l *simLane) connect() {
+	w := l.p.w
+	if l.p.gone || l.up {
+		return
+	}
+	if l.store.dead || w.chance(0.1) && !w.calm {
+		w.after(20*time.Millisecond+w.upTo(200*time.Millisecond), l.connect)
+		return
+	}
+	l.store.opened++
+	l.conn, l.up, l.busy = l.store.opened, true, false
+	l.p.step(func(c *Core) { c.Up(w.now, l.store.index, fmt.Sprint(l.store.incarnation)) })
+}
+
+func (l *simLane) fall(asks []*Ask, unsent bool) {
+	if l.p.gone || !l.up {
+		return
+	}
+	l.up = false
+	queue := l.queue
+	l.queue = nil
+	l.p.step(func(c *Core) {
+		c.Down(l.store.index, fmt.Errorf("connection lost"))
+		for _, ask := range asks {
+			c.Voted(l.p.w.now, ask, Vote{Unsent: unsent, Err: fmt.Errorf("connection lost")})
+		}
+		for _, ask := range queue {
+			c.Voted(l.p.w.now, ask, Vote{Unsent: true, Err: fmt.Errorf("connection lost")})
+		}
+	})
+	l.p.w.after(l.p.w.upTo(300*time.Millisecond), l.connect)
+}
+
+// send sends what is queued, and upkeep behind it, if nothing is under way.
+func (l *simLane) send() {
+	w := l.p.w
+	if l.p.gone || !l.up || l.busy {
+		return
+	}
+	asks := l.queue
+	l.queue = nil
+	if l.p.core.Due(w.now, l.store.index) <= w.now {
+		asks = append(asks, l.p.core.Chores(w.now, l.store.index, 16)...)
+	}
+	if len(asks) == 0 {
+		return
+	}
+	l.busy = true
+	there, back := w.upTo(10*time.Millisecond), w.upTo(10*time.Millisecond)
+	fate := w.rng.Float64()
+	if w.calm {
+		fate = 1
+	}
+	conn := l.conn
+	switch {
+	case fate < 0.02: // lost on the way there, perhaps to arrive late
+		w.after(w.cfg.Timeout, func() { l.fall(asks, false) })
+		if w.chance(0.5) {
+			w.after(w.upTo(3*time.Second), func() { l.late(asks, conn) })
+		}
+	case fate < 0.04: // done, but the reply is lost
+		w.after(there, func() { l.arrive(asks) })
+		w.after(w.cfg.Timeout, func() { l.fall(asks, false) })
+	default:
+		if fate < 0.06 {
+			there = w.upTo(w.cfg.Timeout)
+		}
+		w.after(there, func() {
+			if votes, ok := l.arrive(asks); ok {
+				w.after(back, func() { l.answer(asks, votes, conn) })
+			} else {
+				w.after(back, func() { l.fall(asks, false) })
+			}
+		})
+	}
+}
+
+// late is the arrival of requests whose connection may be closed by now. A
+// store that kills the old connection of a proxy when the new one is opened
+// does not act on them.
+func (l *simLane) late(asks []*Ask, conn int) {
+	if l.store.opened > conn && !l.p.w.cfg.Stores[l.store.index].Late {
+		return
+	}
+	l.arrive(asks)
+}
+
+func (l *simLane) arrive(asks []*Ask) ([]Vote, bool) {
+	if l.store.dead {
+		return nil, false
+	}
+	votes := make([]Vote, len(asks))
+	for i, ask := range asks {
+		votes[i] = l.store.do(l.p.w.now, ask.Request)
+	}
+	return votes, true
+}
+
+func (l *simLane) answer(asks []*Ask, votes []Vote, conn int) {
+	if l.p.gone || !l.up || l.conn != conn {
+		return
+	}
+	if l.store.dead {
+		l.fall(asks, false)
+		return
+	}
+	l.busy = false
+	l.p.step(func(c *Core) {
+		for i, ask := range asks {
+			c.Voted(l.p.w.now, ask, votes[i])
+		}
+	})
+}

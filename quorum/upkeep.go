@@ -1,0 +1,230 @@
+package quorum
+
+import "time"
+
+// A witness is the upkeep of one store: what it should have and may not, and
+// what it should not have and may.
+type witness struct {
+	up          bool
+	incarnation string
+	missing     []*slot // live leases that it may have no copy of, to be put back
+	debts       []debt  // copies that must go as soon as it can be reached
+	auditAt     Time    // when to look again whether it still has what it should
+	cursor      int     // where in Core.leases
+}
+
+// A debt is a copy that nobody holds by and that may be in a store.
+type debt struct {
+	name   string
+	copy   *Copy
+	after  Time // not before
+	until  Time // when it is over anyway
+	looked int  // how often it was looked for
+}
+
+const (
+	maxDebts   = 100_000 // a store; older ones are left to their TTL, and swept when met
+	auditEvery = time.Second
+	auditShare = 64 // leases an audit
+	lateLooks  = 3  // how often a store that may act late is looked into again
+)
+
+// takeOut has a copy taken out of a store, now or as soon as it can be reached.
+func (c *Core) takeOut(store int, name string, copy *Copy, until Time) {
+	c.out.Ask(&Ask{Store: store, why: whyTakeOut, until: until, Request: Request{Name: name, Prev: copy}})
+}
+
+func (c *Core) tookOut(now Time, ask *Ask, vote Vote) {
+	w := &c.stores[ask.Store]
+	if vote.Verdict == Granted && ask.Next != nil { // an undo put the lease before it back
+		if s := c.slots[ask.Name]; s != nil && s.lease != nil && s.lease.Version == ask.Next.Version {
+			s.has |= 1 << ask.Store
+		}
+	}
+	// Copies live a little longer in a store than their lease here.
+	until := ask.until.Add(5 * time.Second)
+	late := c.cfg.Stores[ask.Store].Late && ask.tries > 0 && ask.tries < lateLooks
+	if ask.Prev == nil || now >= until || vote.Verdict != Silent && !late {
+		return
+	}
+	d := debt{name: ask.Name, copy: ask.Prev, until: until, looked: ask.tries + 1}
+	if vote.Verdict != Silent {
+		d.after = now.Add(time.Second << ask.tries)
+	}
+	if len(w.debts) >= maxDebts {
+		w.debts = w.debts[1:]
+	}
+	w.debts = append(w.debts, d)
+}
+
+// miss notes that a store may have no copy of the lease of s.
+func (c *Core) miss(store int, s *slot) {
+	if bit := uint64(1) << store; s.has&bit == 0 && s.queued&bit == 0 {
+		s.queued |= bit
+		c.stores[store].missing = append(c.stores[store].missing, s)
+	}
+}
+
+// Up says that a store was connected to, and in which incarnation.
+func (c *Core) Up(now Time, store int, incarnation string) {
+	w := &c.stores[store]
+	switch {
+	case w.incarnation == "":
+		c.event("store.up", store, "", "incarnation %s", incarnation)
+	case w.incarnation != incarnation:
+		c.event("store.restarted", store, "", "incarnation %s, was %s", incarnation, w.incarnation)
+		c.forgot(store)
+	default:
+		c.event("store.up", store, "", "the connection was lost, the store was not restarted")
+	}
+	w.up, w.incarnation, w.auditAt = true, incarnation, now
+	c.pump(now)
+}
+
+// Down says that a store can't be asked. Whatever it was asked comes back as
+// silent votes.
+func (c *Core) Down(store int, why error) {
+	if c.stores[store].up {
+		c.event("store.down", store, "", "%v", why)
+	}
+	c.stores[store].up = false
+}
+
+// forgot says that a store may have lost every copy. Each live lease is put back.
+func (c *Core) forgot(store int) {
+	for _, s := range c.leases {
+		s.has &^= 1 << store
+		c.miss(store, s)
+	}
+}
+
+// Due returns when Chores has something to do for a store.
+func (c *Core) Due(now Time, store int) Time {
+	w := &c.stores[store]
+	if len(w.missing) > 0 {
+		return now
+	}
+	due := w.auditAt
+	for _, d := range w.debts[:min(len(w.debts), 8)] {
+		due = min(due, d.after)
+	}
+	return due
+}
+
+// Chores returns at most some requests that a store should be sent besides the
+// votes. They are made at the very moment they are sent: a put-back that waited
+// in a queue could bring a copy back whose lease was released meanwhile.
+func (c *Core) Chores(now Time, store, most int) []*Ask {
+	w := &c.stores[store]
+	var asks []*Ask
+	for range len(w.debts) {
+		if len(asks) >= most {
+			break
+		}
+		d := w.debts[0]
+		w.debts = w.debts[1:]
+		switch {
+		case now >= d.until:
+		case now < d.after:
+			w.debts = append(w.debts, d)
+		default:
+			asks = append(asks, &Ask{Store: store, why: whyTakeOut, until: d.until, tries: d.looked,
+				Request: Request{Name: d.name, Prev: d.copy}})
+		}
+	}
+	for range len(w.missing) {
+		if len(asks) >= most {
+			break
+		}
+		s := w.missing[0]
+		w.missing[0] = nil
+		w.missing = w.missing[1:]
+		s.queued &^= 1 << store
+		switch {
+		case s.lease == nil || s.has>>store&1 == 1:
+		case s.running != nil && s.running.rest != nil:
+			c.miss(store, s) // it is being changed: see what becomes of it
+		default:
+			if ask := c.plant(now, store, s, whyPutBack); ask != nil {
+				asks = append(asks, ask)
+			}
+		}
+	}
+	if now >= w.auditAt {
+		w.auditAt = now.Add(auditEvery)
+		asks = c.audit(now, store, asks)
+	}
+	return asks
+}
+
+// plant returns the request that puts a lease's copy where there is none, nil
+// if the lease ends too soon for that to matter.
+func (c *Core) plant(now Time, store int, s *slot, why purpose) *Ask {
+	left := s.lease.Ends().Sub(now)
+	if left <= Drift(s.lease.TTL) {
+		return nil
+	}
+	return &Ask{Store: store, why: why, Request: Request{Name: s.name, Next: s.lease.Copy(), TTL: left}}
+}
+
+// audit looks whether the store still has some of the copies that it should
+// have, another share each time; and if there are none, whether it is there.
+func (c *Core) audit(now Time, store int, asks []*Ask) []*Ask {
+	w := &c.stores[store]
+	before := len(asks)
+	for range min(auditShare, len(c.leases)) {
+		w.cursor = (w.cursor + 1) % len(c.leases)
+		s := c.leases[w.cursor]
+		if s.running != nil && s.running.rest != nil || s.queued>>store&1 == 1 {
+			continue
+		}
+		why := whyAudit
+		if s.has>>store&1 == 0 {
+			why = whyPutBack // somebody else's copy was in the way: try again
+		}
+		if ask := c.plant(now, store, s, why); ask != nil {
+			asks = append(asks, ask)
+		}
+	}
+	if len(asks) == before {
+		asks = append(asks, &Ask{Store: store, why: whyBeat, Request: Request{Action: Read, Name: "holdfast:beat"}})
+	}
+	return asks
+}
+
+// putBack takes the answer to a put-back.
+func (c *Core) putBack(now Time, ask *Ask, vote Vote) {
+	s := c.slots[ask.Name]
+	bit := uint64(1) << ask.Store
+	current := s != nil && s.lease != nil && s.lease.Version == ask.Next.Version
+	switch {
+	case !current && vote.Verdict != Refused:
+		// The lease ended or changed while this was under way. Its change was sent
+		// behind it, so it met this copy and took it along; but if that was not
+		// granted, the copy must still go.
+		if c.leftover(ask.Name, ask.Next) && (s == nil || s.running == nil) {
+			c.takeOut(ask.Store, ask.Name, ask.Next, now.Add(ask.TTL))
+		}
+	case !current:
+	case vote.Verdict == Silent:
+		s.has &^= bit
+		c.miss(ask.Store, s)
+	case vote.Verdict == Granted:
+		if ask.why == whyAudit && s.has&bit != 0 {
+			c.event("store.copy_vanished", ask.Store, ask.Name, "the copy of a live lease was gone; all are put back")
+			c.forgot(ask.Store)
+		}
+		s.has |= bit
+	case vote.Found != nil && vote.Found.Version == ask.Next.Version:
+		s.has |= bit
+	case c.leftover(ask.Name, vote.Found) && !ask.again:
+		second := *ask
+		second.Prev, second.OrNone, second.again = vote.Found, true, true
+		c.out.Ask(&second)
+	default:
+		if s.has&bit != 0 || ask.why == whyPutBack && !ask.again {
+			c.event("store.foreign_value", ask.Store, ask.Name, "somebody else's copy is in the place of ours")
+		}
+		s.has &^= bit // the audit tries again
+	}
+}
