@@ -196,10 +196,18 @@ func (c *Core) attempt(now Time, op *Op, parts []Part) {
 		if e := (Entry{Name: part.Name, Lease: a.next[p], Pending: true, Replaced: c.slots[part.Name].lease}); e.Lease != nil {
 			entries = append(entries, e) // a release in company is on record once it is sure
 		}
+		// Until it is decided, the copy must outlive what it replaces: if the change
+		// is not granted and its copies are over before they are undone, the stores
+		// would let others in while that lease still lives.
+		ttl := part.TTL
+		if part.Prev != nil && a.next[p] != nil && part.Prev.Left(now) > ttl && c.breaks&breakOutlive == 0 {
+			ttl = part.Prev.Left(now)
+			a.next[p].long = true
+		}
 		for i := range n {
 			ask := &asks[p*n+i]
 			*ask = Ask{Store: i, why: whyVote, attempt: a, part: p, Deadline: now.Add(c.cfg.Timeout), Request: Request{
-				Name: part.Name, TTL: part.TTL,
+				Name: part.Name, TTL: ttl,
 				// The table knows that the lease is ours: a store that lost its copy
 				// need not stand in the way, as long as nobody else has it there.
 				OrNone: part.Drop || part.Prev != nil && !part.Prev.Foreign,

@@ -366,6 +366,7 @@ const (
 	breakOneAtATime                        // let ops run on names that are being changed
 	breakReserve                           // give out numbers that the journal did not allow
 	breakExpiry                            // let the end of a lease erase the change that follows it
+	breakOutlive                           // let the copy of an undecided change end before what it replaces
 	breakTooSlow                           // grant what has no validity left
 )
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -307,8 +309,8 @@ func (k *Keeper) runTimer(ctx context.Context) {
 	}
 }
 
-// Leases returns the live leases whose name matches, at most so many unless
-// most is 0, in no order.
+// Leases returns the live leases whose name matches, sorted by name, at most so
+// many unless most is 0.
 func (k *Keeper) Leases(match func(name string) bool, most int) []*Lease {
 	k.mu.Lock()
 	all := make([]*Lease, 0, len(k.core.leases))
@@ -317,13 +319,10 @@ func (k *Keeper) Leases(match func(name string) bool, most int) []*Lease {
 		return true
 	})
 	k.mu.Unlock()
-	found := all[:0]
-	for _, l := range all {
-		if match(l.Name) {
-			if found = append(found, l); len(found) == most {
-				break
-			}
-		}
+	found := slices.DeleteFunc(all, func(l *Lease) bool { return !match(l.Name) })
+	slices.SortFunc(found, func(a, b *Lease) int { return strings.Compare(a.Name, b.Name) })
+	if most > 0 && len(found) > most {
+		found = found[:most]
 	}
 	return found
 }

@@ -17,6 +17,7 @@ type Lease struct {
 	Untimed bool // asked for without a TTL, and given the longest there is
 	Foreign bool // seen in the stores, not in our table: somebody else's
 	Opaque  bool // Foreign, and not readable as a value
+	long    bool // stores were asked to keep its copy for longer than TTL
 }
 
 // Live reports whether the lease denies others at now.

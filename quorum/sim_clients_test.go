@@ -12,6 +12,7 @@ type hold struct {
 	name   string
 	from   Time      // when the reply came
 	until  Time      // by the client's own count of the whole TTL, or when it let go
+	valid  Time      // until when it was told that it may rely on it
 	asked  *simProxy // of which an answer about it is awaited
 }
 
@@ -118,7 +119,7 @@ func (c *simClient) acquire(names ...string) {
 		case Changed:
 			for i, name := range names {
 				w.stats.granted++
-				c.granted(name, token, sent.Add(ttl), r.Leases[i])
+				c.granted(name, token, sent.Add(ttl), r.Leases[i], r.Validity)
 			}
 			if r.Validity <= 0 {
 				w.fail("client %d got %v with no validity left: %v", c.id, names, r.Validity)
@@ -133,7 +134,7 @@ func (c *simClient) acquire(names ...string) {
 }
 
 // granted notes a new hold, and looks whether anybody else believes in one.
-func (c *simClient) granted(name, token string, until Time, lease *Lease) {
+func (c *simClient) granted(name, token string, until Time, lease *Lease, validity time.Duration) {
 	w := c.w
 	w.note("client %d holds %s as %s, fence %v, until %v", c.id, name, token, lease.Fence.Count(), until)
 	for _, h := range w.holds[name] {
@@ -142,11 +143,14 @@ func (c *simClient) granted(name, token string, until Time, lease *Lease) {
 				name, h.client, h.token, h.from, h.until, w.now, c.id, token)
 		}
 	}
+	if d := w.direct[name]; d != nil && d.until > w.now && validity > 0 {
+		w.fail("%s is held by client %d, who locks directly, as %s until %v, and now by client %d as %s", name, d.client, d.token, d.until, c.id, token)
+	}
 	if last := w.fences[name]; lease.Fence <= last {
 		w.fail("the fencing token of %s went from %v to %v", name, last, lease.Fence)
 	}
 	w.fences[name] = lease.Fence
-	h := &hold{client: c.id, token: token, name: name, from: w.now, until: until}
+	h := &hold{client: c.id, token: token, name: name, from: w.now, until: until, valid: w.now.Add(validity)}
 	w.holds[name] = append(w.holds[name][:0:0], h)
 	c.mine = append(c.mine, h)
 	if w.chance(0.3) { // it notices in the last moment
@@ -166,6 +170,7 @@ func (c *simClient) extend(h *hold) {
 	w, sent, ttl := c.w, c.w.now, c.ttl()
 	h.asked = w.proxy
 	h.until = min(h.until, sent.Add(ttl)) // it may come true without a reply
+	h.valid = min(h.valid, sent.Add(ttl))
 	c.submit(&Op{Names: []string{h.name}, Decide: func(v *View) Plan {
 		lease, _ := v.Lease(h.name)
 		if lease == nil || string(lease.Value) != h.token {
@@ -181,7 +186,7 @@ func (c *simClient) extend(h *hold) {
 		case r.Outcome == Changed && h.until > w.now: // it has not let go meanwhile
 			w.stats.extended++
 			w.note("client %d extends %s by %v", c.id, h.name, ttl)
-			h.until = sent.Add(ttl)
+			h.until, h.valid = sent.Add(ttl), w.now.Add(r.Validity)
 		case r.Outcome == Unchanged && h.until > w.now && h.token != "1":
 			w.fail("client %d holds %s until %v, and was told otherwise", c.id, h.name, h.until)
 		}
@@ -214,7 +219,7 @@ func (c *simClient) handOver(h *hold) {
 		h.asked = nil
 		switch {
 		case r.Outcome == Changed:
-			c.granted(h.name, token, sent.Add(ttl), r.Leases[0])
+			c.granted(h.name, token, sent.Add(ttl), r.Leases[0], r.Validity)
 		case before > w.now && w.alone(h):
 			h.until = before // it is still the holder
 			c.mine = append(c.mine, h)
@@ -239,4 +244,83 @@ func (c *simClient) release(h *hold) {
 			w.stats.released++
 		}
 	}})
+}
+
+// A simStranger locks directly in the stores, as Redlock does: against it the
+// promise is Redlock's own. It is about only where no store forgets.
+type simStranger struct {
+	w      *world
+	id     int
+	names  int
+	tokens int
+	mine   *hold
+}
+
+func (d *simStranger) act() {
+	w := d.w
+	if w.calm {
+		return
+	}
+	defer w.after(time.Millisecond+w.upTo(time.Second), d.act)
+	if d.mine != nil {
+		if w.chance(0.5) || d.mine.until <= w.now {
+			d.mine.until = min(d.mine.until, w.now)
+			d.takeOut(d.mine.name, d.mine.token)
+			d.mine = nil
+		}
+		return
+	}
+	d.tokens++
+	d.acquire(lockName(w.rng.IntN(d.names)), fmt.Sprintf("d%d.%d", d.id, d.tokens), 20*time.Millisecond+w.upTo(simMaxTTL/2))
+}
+
+func (d *simStranger) acquire(name, token string, ttl time.Duration) {
+	w, sent, granted, answered := d.w, d.w.now, 0, 0
+	for _, s := range w.stores {
+		w.after(w.upTo(10*time.Millisecond), func() {
+			vote := Vote{}
+			if !s.dead {
+				vote = s.do(w.now, Request{Name: name, Next: &Copy{Value: []byte(token)}, TTL: ttl})
+			}
+			w.after(w.upTo(10*time.Millisecond), func() {
+				answered++
+				if vote.Verdict == Granted {
+					granted++
+				}
+				if answered == len(w.stores) {
+					d.count(name, token, granted, Validity(ttl, w.now.Sub(sent)))
+				}
+			})
+		})
+	}
+}
+
+func (d *simStranger) count(name, token string, granted int, validity time.Duration) {
+	w := d.w
+	if granted < w.cfg.Need || validity <= 0 {
+		d.takeOut(name, token)
+		return
+	}
+	w.stats.direct++
+	w.note("client %d holds %s directly as %s until %v", d.id, name, token, w.now.Add(validity))
+	for _, h := range w.holds[name] {
+		if h.valid > w.now && h.until > w.now {
+			w.fail("%s is held by client %d as %s until %v, and now by client %d, who locks directly", name, h.client, h.token, h.valid, d.id)
+		}
+	}
+	if other := w.direct[name]; other != nil && other.until > w.now {
+		w.fail("%s is held directly by %d and %d: the simulated stores are at fault", name, other.client, d.id)
+	}
+	d.mine = &hold{client: d.id, token: token, name: name, from: w.now, until: w.now.Add(validity)}
+	w.direct[name] = d.mine
+}
+
+func (d *simStranger) takeOut(name, token string) {
+	for _, s := range d.w.stores {
+		d.w.after(d.w.upTo(10*time.Millisecond), func() {
+			if !s.dead {
+				s.do(d.w.now, Request{Name: name, Prev: &Copy{Value: []byte(token)}})
+			}
+		})
+	}
 }

@@ -63,6 +63,13 @@ func simulate(seed uint64, breaks breakage) *world {
 		c := &simClient{w: w, id: i, names: names, patience: time.Second}
 		w.after(w.upTo(time.Second), c.act)
 	}
+	if len(w.stores) > 1 && w.rng.IntN(3) == 0 {
+		w.direct = map[string]*hold{}
+		for i := range 2 {
+			d := &simStranger{w: w, id: 100 + i, names: names}
+			w.after(w.upTo(time.Second), d.act)
+		}
+	}
 	faults := w.rng.IntN(4) // some histories are peaceful
 	for range faults * 4 {
 		w.after(time.Duration(w.rng.Float64()*float64(simLength)), w.fault)
@@ -107,7 +114,7 @@ func (w *world) fault() {
 	if w.calm {
 		return
 	}
-	if len(w.stores) > 0 && w.chance(0.6) {
+	if len(w.stores) > 0 && w.chance(0.6) && w.direct == nil {
 		s := w.stores[w.rng.IntN(len(w.stores))]
 		w.stats.forgot++
 		switch w.rng.IntN(3) {
@@ -193,9 +200,10 @@ func TestNoScheduleGrantsALockTwice(t *testing.T) {
 		total.forgot += w.stats.forgot
 		total.extended += w.stats.extended
 		total.released += w.stats.released
+		total.direct += w.stats.direct
 	}
 	t.Logf("%d histories: %+v", *simRuns, total)
-	if total.granted == 0 || total.held == 0 || total.failed == 0 || total.crashes == 0 || total.extended == 0 {
+	if total.granted == 0 || total.held == 0 || total.failed == 0 || total.crashes == 0 || total.extended == 0 || total.direct == 0 {
 		t.Errorf("something never happened, so nothing was tested: %+v", total)
 	}
 }
@@ -210,6 +218,7 @@ func TestEachBrokenRuleIsNoticed(t *testing.T) {
 		{"let ops run on names that are being changed", breakOneAtATime},
 		{"give out numbers that the journal did not allow", breakReserve},
 		{"let the end of a lease erase the change that follows", breakExpiry},
+		{"let an undecided copy end before what it replaces", breakOutlive},
 		{"grant what has no validity left", breakTooSlow},
 	} {
 		const most = 5000

@@ -26,13 +26,14 @@ type world struct {
 	calm   bool // faults are over: everything must come right again
 	holds  map[string][]*hold
 	fences map[string]Number
-	open   int // ops submitted to the proxy of now, and not answered
+	direct map[string]*hold // by those who lock directly in the stores; nil where stores forget
+	open   int              // ops submitted to the proxy of now, and not answered
 	wrong  []string
 	trace  []string
 	stats  simStats
 }
 
-type simStats struct{ granted, held, failed, crashes, forgot, extended, released int }
+type simStats struct{ granted, held, failed, crashes, forgot, extended, released, direct int }
 
 // at has f done after d.
 func (w *world) after(d time.Duration, f func()) {

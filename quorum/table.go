@@ -45,8 +45,8 @@ func (c *Core) clear(s *slot) {
 	s.lease, s.or, s.has, s.at, s.end = nil, nil, 0, -1, -1
 }
 
-// expire ends a lease that is over. Stores that count in seconds may still
-// keep it, and are told.
+// expire ends a lease that is over. Stores that still keep it are told: those
+// that count in seconds, and all if it is a lease that was made shorter.
 func (c *Core) expire(s *slot) {
 	lease := s.lease
 	c.clear(s)
@@ -55,7 +55,7 @@ func (c *Core) expire(s *slot) {
 	}
 	c.out.Write(Record{Entries: []Entry{{Name: s.name}}}, false, nil)
 	for i, t := range c.cfg.Stores {
-		if t.Coarse {
+		if t.Coarse || lease.long {
 			c.takeOut(i, s.name, lease.Copy(), lease.Until)
 		}
 	}

@@ -1,0 +1,40 @@
+# make test       everything a commit must pass, with the race detector
+# make torture    the same histories and faults, for half an hour
+# make bench      speed against what one would use instead, in one run
+# make fuzz       each fuzz test for a minute
+
+GO      ?= go
+TORTURE ?= 30m
+FUZZ    ?= 60s
+RUNS    ?= 200000
+
+.PHONY: test tools lint unit fuzz-short torture bench fuzz
+
+test: tools lint unit fuzz-short
+
+# The servers and clients that the tests start for real.
+tools:
+	@.ci/need redis-server=redis-server redis-cli=redis-tools memcached=memcached cc=gcc,libc6-dev
+
+lint:
+	@test -z "$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go'))" || { echo "gofmt would change:"; gofmt -l $$(git ls-files -co --exclude-standard '*.go'); exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+unit:
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
+
+# Long enough to find what a change broke, short enough for every run.
+fuzz-short:
+	@$(MAKE) --no-print-directory fuzz FUZZ=3s
+
+fuzz:
+	@set -e; $(GO) test -list '^Fuzz' ./... | awk '/^Fuzz/ {names[n++]=$$1} /^ok/ {for (i=0; i<n; i++) print $$2, names[i]; n=0}' | \
+	while read -r package name; do $(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZ) "$$package"; done
+
+torture: tools
+	$(GO) test -timeout 3h -run 'TestNoSchedule|TestEachBroken' ./quorum -v -sim.runs $(RUNS)
+	HOLDFAST_TORTURE=$(TORTURE) $(GO) test -timeout 3h -run 'Torture' ./integration -v
+
+bench: tools
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime 2s ./integration

@@ -1,0 +1,77 @@
+// Command holdfast is a lock server and proxy that speaks the Redis protocol:
+// see the README.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+	"holdfast/conf"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := app().RunContext(ctx, os.Args); err != nil {
+		fmt.Fprintf(os.Stderr, "holdfast: %v\n", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func app() *cli.App {
+	return &cli.App{
+		Name:  "holdfast",
+		Usage: "a lock server that speaks the Redis protocol and never forgets a lock",
+		Commands: []*cli.Command{
+			{
+				Name:  "serve",
+				Usage: "answer clients until told to stop",
+				Flags: conf.Flags(),
+				Action: configured(func(ctx context.Context, c conf.Config) error {
+					return serve(ctx, c, os.Stdout, os.Stderr)
+				}),
+			},
+			{
+				Name:  "check",
+				Usage: "read the configuration, visit every store and say what is wrong",
+				Flags: conf.Flags(),
+				Action: configured(func(ctx context.Context, c conf.Config) error {
+					return check(ctx, c, os.Stdout)
+				}),
+			},
+			{
+				Name:  "status",
+				Usage: "print what a running holdfast sees: stores, quorum, leases",
+				Flags: append(conf.Flags(), &cli.BoolFlag{Name: "json", Usage: "as JSON, for programs"}),
+				Action: func(ctx *cli.Context) error {
+					c, err := conf.Load(ctx)
+					if err != nil {
+						return err
+					}
+					return status(ctx.Context, c, ctx.Bool("json"), os.Stdout)
+				},
+			},
+		},
+		HideHelpCommand: true,
+		ExitErrHandler:  func(*cli.Context, error) {}, // main prints it
+	}
+}
+
+// configured reads the configuration for a command.
+func configured(run func(context.Context, conf.Config) error) cli.ActionFunc {
+	return func(ctx *cli.Context) error {
+		if ctx.Args().Present() {
+			return fmt.Errorf("unexpected argument %q", ctx.Args().First())
+		}
+		c, err := conf.Load(ctx)
+		if err != nil {
+			return err
+		}
+		return run(ctx.Context, c)
+	}
+}

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"holdfast/commands"
+	"holdfast/conf"
+	"holdfast/persist"
+	"holdfast/proxy"
+	"holdfast/quorum"
+)
+
+const (
+	drainPatience = 5 * time.Second // for what clients are still owed
+	visitPatience = 2 * time.Second // for the stores at the start
+)
+
+// exitJournal is the exit status after the journal failed: what is on disk is
+// unknown to this process, and only another one can find out.
+const exitJournal = 3
+
+// serve opens everything in order, serves until ctx is done, and closes it in
+// reverse. Leases stay.
+func serve(ctx context.Context, c conf.Config, out, logs io.Writer) error {
+	log := logger(c, logs)
+	strategy, err := quorum.ParseStrategy(c.Strategy)
+	if err != nil {
+		return err
+	}
+	stores, err := members(c)
+	if err != nil {
+		return err
+	}
+	visits := visitAll(ctx, stores, visitPatience)
+	if err := errors.Join(refusals(visits, c)...); err != nil {
+		return fmt.Errorf("refused to start: %w", err)
+	}
+	for _, v := range visits {
+		if v.err != nil {
+			log.Warn("store.unreachable", "store", v.name, "why", v.err)
+		}
+		for _, p := range v.facts.Problems {
+			log.Warn("store.note", "store", v.name, "note", p)
+		}
+	}
+	if a := advice(len(stores), strategy); a != "" {
+		log.Warn("stores.advice", "note", a)
+	}
+
+	metrics := proxy.NewMetrics()
+	journal, past, err := openJournal(c, log, metrics)
+	if err != nil {
+		return err
+	}
+	keeper, err := quorum.Open(quorum.Options{
+		Members: stores, Strategy: strategy, Timeout: c.StoreTimeout, MaxTTL: c.MaxTTL,
+		Journal: journal, Past: past, Clock: quorum.BootClock{}, Observer: observer{metrics}, Log: log,
+	})
+	if err != nil {
+		return errors.Join(err, journal.Close())
+	}
+	engine := commands.New(commands.Options{Keeper: keeper, MaxTTL: c.MaxTTL, Password: c.RequirePass, Log: log})
+	server := proxy.New(proxy.Options{Handler: handler{engine}, MaxConns: c.MaxClients, Log: log})
+	metrics.Watch(func() proxy.Gauges { return gauges(keeper, server) })
+
+	err = listen(ctx, c, out, log, keeper, server, metrics, func() string {
+		return welcome(c, stores, strategy, keeper.Status())
+	})
+	engine.Close()
+	return errors.Join(err, keeper.Close(), journal.Close())
+}
+
+func openJournal(c conf.Config, log *slog.Logger, metrics *proxy.Metrics) (*persist.Journal, quorum.History, error) {
+	boot, err := quorum.BootID()
+	if err != nil {
+		return nil, quorum.History{}, err
+	}
+	return persist.Open(c.DataDir, persist.Options{
+		Clock: quorum.BootClock{}, BootID: boot, Wall: time.Now, Log: log, OnSync: metrics.Synced,
+		Fatal: func(err error) {
+			// Nothing after this may be answered: whether it is on disk is unknown.
+			log.Error("journal.failed", "why", err, "now", "stopping; leases already given stand, start again once the disk is well")
+			os.Exit(exitJournal)
+		},
+	})
+}
+
+// listen serves clients, and operators over HTTP, until ctx is done.
+func listen(ctx context.Context, c conf.Config, out io.Writer, log *slog.Logger, keeper *quorum.Keeper, server *proxy.Server, metrics *proxy.Metrics, welcome func() string) error {
+	ln, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("listen for clients: %w", err)
+	}
+	failed := make(chan error, 2)
+	go func() { failed <- server.Serve(ln) }() // waited for by Shutdown
+	if c.Admin != "" {
+		admin, err := net.Listen("tcp", c.Admin)
+		if err != nil {
+			_ = ln.Close()
+			return fmt.Errorf("listen for operators: %w", err)
+		}
+		web := &http.Server{
+			Handler:           proxy.Admin(metrics, keeper.Dead, func() error { return ready(keeper) }),
+			ReadHeaderTimeout: drainPatience,
+		}
+		defer func() { _ = web.Close() }()
+		go func() { failed <- web.Serve(admin) }() // ends with web.Close
+		log.Info("admin.listening", "address", admin.Addr().String())
+	}
+	fmt.Fprintf(out, "holdfast listens on %s; %s\n", ln.Addr(), welcome())
+
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+		err = fmt.Errorf("serve: %w", err)
+	}
+	log.Info("draining", "patience", drainPatience)
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainPatience)
+	defer cancel()
+	if e := server.Shutdown(patience); e != nil && err == nil {
+		log.Warn("drain.cut", "why", e)
+	}
+	return err
+}
+
+// welcome is what the start-up line says.
+func welcome(c conf.Config, stores []quorum.Member, strategy quorum.Strategy, s quorum.Status) string {
+	came := fmt.Sprintf("%d leases came back from %s", s.Restored, c.DataDir)
+	if s.Restored == 1 {
+		came = "1 lease came back from " + c.DataDir
+	}
+	if len(stores) == 0 {
+		return "no stores, the journal alone decides; " + came
+	}
+	tolerates := fmt.Sprintf("tolerates %d of them down", s.Tolerates)
+	return fmt.Sprintf("%s of %d stores (%s), %s; %s", strategy, len(stores), list(stores), tolerates, came)
+}
+
+// ready reports why no lock could be granted now, if that is so.
+func ready(keeper *quorum.Keeper) error {
+	if err := keeper.Dead(); err != nil {
+		return err
+	}
+	s := keeper.Status()
+	up := 0
+	for _, store := range s.Stores {
+		if store.Up {
+			up++
+		}
+	}
+	if up < s.Need {
+		return fmt.Errorf("%d of %d stores are up, need %d: no quorum", up, len(s.Stores), s.Need)
+	}
+	return nil
+}
+
+func gauges(keeper *quorum.Keeper, server *proxy.Server) proxy.Gauges {
+	s := keeper.Status()
+	g := proxy.Gauges{Leases: s.Leases, Untimed: s.Untimed, Server: server.Stats()}
+	for _, store := range s.Stores {
+		g.Stores = append(g.Stores, proxy.StoreGauge{Name: store.Name, Up: store.Up, Queued: store.Queued, Missing: store.Missing})
+	}
+	return g
+}
+
+func logger(c conf.Config, w io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.LogLevel)) // conf has checked it
+	opts := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}
+
+// handler opens a session of commands for each connection of proxy: the two
+// know each other only by shape.
+type handler struct{ engine *commands.Engine }
+
+func (h handler) Open(c proxy.Conn) proxy.Session { return h.engine.Open(commands.Conn(c)) }
+
+// observer counts what quorum tells.
+type observer struct{ metrics *proxy.Metrics }
+
+func (o observer) Voted(store string, verdict quorum.Verdict, took time.Duration) {
+	o.metrics.Voted(store, verdict.String(), verdict != quorum.Silent, took)
+}
+
+func (o observer) Ended(outcome quorum.Outcome, err error, took time.Duration) {
+	name := outcome.String()
+	switch {
+	case errors.Is(err, quorum.ErrNoQuorum):
+		name = "no_quorum"
+	case errors.Is(err, quorum.ErrTooSlow):
+		name = "too_slow"
+	}
+	o.metrics.Ended(name, took)
+}
+
+func (o observer) Happened(kind, store string) { o.metrics.Happened(kind, store) }

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"holdfast/conf"
+	"holdfast/quorum"
+	"holdfast/quorum/memcached"
+	"holdfast/quorum/redis"
+)
+
+// drivers are the kinds of store there are, by the scheme of their URLs.
+var drivers = map[string]func(url string) (quorum.Store, error){
+	"redis":     func(url string) (quorum.Store, error) { return redis.New(url) },
+	"rediss":    func(url string) (quorum.Store, error) { return redis.New(url) },
+	"memcached": func(url string) (quorum.Store, error) { return memcached.New(url) },
+}
+
+// members makes the stores of a configuration. None of them is asked anything yet.
+func members(c conf.Config) ([]quorum.Member, error) {
+	var all []quorum.Member
+	var wrong []error
+	for i, raw := range c.Stores {
+		u, err := url.Parse(raw)
+		if err != nil { // conf has looked, and says it without the password
+			wrong = append(wrong, fmt.Errorf("store %d: not a URL", i+1))
+			continue
+		}
+		open, ok := drivers[u.Scheme]
+		if !ok {
+			wrong = append(wrong, fmt.Errorf("store %d, %s: no driver for %s://; there are redis://, rediss:// and memcached://", i+1, u.Redacted(), u.Scheme))
+			continue
+		}
+		store, err := open(raw)
+		if err != nil {
+			wrong = append(wrong, fmt.Errorf("store %d: %w", i+1, err))
+			continue
+		}
+		all = append(all, quorum.Member{Name: storeName(u), Store: store})
+	}
+	return all, errors.Join(wrong...)
+}
+
+// storeName is a store's URL without user and password.
+func storeName(u *url.URL) string {
+	return strings.TrimSuffix(u.Scheme+"://"+u.Host+u.Path, "/")
+}
+
+// A visit is what a store said of itself.
+type visit struct {
+	name  string
+	facts quorum.Facts
+	err   error
+	took  time.Duration
+}
+
+// visitAll asks every store for its facts, all at once.
+func visitAll(ctx context.Context, stores []quorum.Member, patience time.Duration) []visit {
+	visits := make([]visit, len(stores))
+	var wg sync.WaitGroup
+	for i, m := range stores {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, patience)
+			defer cancel()
+			start := time.Now()
+			facts, err := m.Store.Facts(ctx)
+			visits[i] = visit{m.Name, facts, err, time.Since(start)}
+		})
+	}
+	wg.Wait()
+	return visits
+}
+
+// refusals are the reasons not to start with these stores. One that could not
+// be asked is no reason: it may be back in a moment.
+func refusals(visits []visit, c conf.Config) (reasons []error) {
+	for i, v := range visits {
+		if v.err != nil {
+			continue
+		}
+		for _, earlier := range visits[:i] {
+			if earlier.err == nil && v.facts.RunID != "" && earlier.facts.RunID == v.facts.RunID {
+				reasons = append(reasons, fmt.Errorf("%s and %s are the same server (run id %s): it would vote twice", earlier.name, v.name, v.facts.RunID))
+			}
+		}
+		if v.facts.MayEvict && !c.AllowEviction {
+			reasons = append(reasons, fmt.Errorf("%s may drop locks to make room (%s); turn that off there, or say --allow-eviction: copies that vanish are then put back", v.name, v.facts.Eviction))
+		}
+		if v.facts.Role != "" && v.facts.Role != "master" {
+			reasons = append(reasons, fmt.Errorf("%s is a %s and can't vote", v.name, v.facts.Role))
+		}
+	}
+	return reasons
+}
+
+// advice is what is allowed but worth a word about a set of so many stores.
+func advice(n int, strategy quorum.Strategy) string {
+	need := strategy.Need(n)
+	switch {
+	case n == 0:
+		return ""
+	case n == 1:
+		return "one store: while it is down nothing is granted; three under majority let one be down"
+	case strategy == quorum.Unanimous:
+		return fmt.Sprintf("unanimous over %d stores: while any of them is down nothing is granted", n)
+	case n%2 == 0:
+		return fmt.Sprintf("an even number of stores: %d tolerate %d down, as %d do, and need one vote more", n, n-need, n-1)
+	}
+	return ""
+}
+
+// list joins the names of stores.
+func list(stores []quorum.Member) string {
+	names := make([]string, len(stores))
+	for i, m := range stores {
+		names[i] = m.Name
+	}
+	return strings.Join(slices.Clip(names), ", ")
+}
