@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	goredis "github.com/redis/go-redis/v9"
 	"github.com/urfave/cli/v2"
 	"holdfast/conf"
 )
@@ -16,6 +17,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	goredis.SetLogger(quiet{})
 	if err := app().RunContext(ctx, os.Args); err != nil {
 		fmt.Fprintf(os.Stderr, "holdfast: %v\n", err)
 		stop()
@@ -75,3 +77,9 @@ func configured(run func(context.Context, conf.Config) error) cli.ActionFunc {
 		return run(ctx.Context, c)
 	}
 }
+
+// quiet keeps go-redis from writing to stderr by itself: whatever it has to say
+// comes back as an error, and is said where that stops.
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
