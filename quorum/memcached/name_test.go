@@ -1,0 +1,53 @@
+package memcached
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestNamesThatFitAreKeptAsTheyAre(t *testing.T) {
+	hash := "\x00hash" // stands for any
+	for _, c := range []struct{ name, want string }{
+		{"orders", "orders"},
+		{"a", "a"},
+		{"!~", "!~"},
+		{"日本語", "日本語"},
+		{"\x80\xff", "\x80\xff"},
+		{"holdfast:book", "holdfast:book"},
+		{strings.Repeat("k", 250), strings.Repeat("k", 250)},
+		{strings.Repeat("k", 251), hash},
+		{"", hash},
+		{"a b", hash},
+		{"a\tb", hash},
+		{"a\r\nflush_all", hash},
+		{"a\x00", hash},
+		{"\x7f", hash},
+		{markKey, hash},
+		{key("a b"), hash}, // what looks like a hash is hashed
+	} {
+		got := key(c.name)
+		if c.want == hash {
+			if !strings.HasPrefix(got, reserved) || len(got) != len(reserved)+64 || got == c.name || !fits(got) {
+				t.Errorf("key(%.30q) = %q, want a hash", c.name, got)
+			}
+		} else if got != c.want {
+			t.Errorf("key(%.30q) = %q, want it unchanged", c.name, got)
+		}
+	}
+}
+
+func FuzzKey(f *testing.F) {
+	f.Add("orders", "orders ")
+	f.Add("a b", key("a b"))
+	f.Fuzz(func(t *testing.T, a, b string) {
+		if !fits(key(a)) {
+			t.Errorf("key(%q) = %q does not fit", a, key(a))
+		}
+		if (a == b) != (key(a) == key(b)) {
+			t.Errorf("key(%q) = %q and key(%q) = %q", a, key(a), b, key(b))
+		}
+		if strings.HasPrefix(key(a), reserved) != (!fits(a) || strings.HasPrefix(a, reserved)) {
+			t.Errorf("key(%q) = %q: a hash or not?", a, key(a))
+		}
+	})
+}
