@@ -164,7 +164,7 @@ func ready(keeper *quorum.Keeper) error {
 
 func gauges(keeper *quorum.Keeper, server *proxy.Server) proxy.Gauges {
 	s := keeper.Status()
-	g := proxy.Gauges{Leases: s.Leases, Untimed: s.Untimed, Server: server.Stats()}
+	g := proxy.Gauges{Leases: s.Leases, Untimed: s.Untimed, Unwritten: s.Unwritten, Server: server.Stats()}
 	for _, store := range s.Stores {
 		g.Stores = append(g.Stores, proxy.StoreGauge{Name: store.Name, Up: store.Up, Queued: store.Queued, Missing: store.Missing})
 	}

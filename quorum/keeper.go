@@ -342,7 +342,7 @@ func (k *Keeper) Status() Status {
 	s := Status{
 		Strategy: k.opts.Strategy.String(), Need: k.core.cfg.Need, Tolerates: n - k.core.cfg.Need,
 		Leases: len(k.core.leases), Untimed: k.core.untimed, Restored: k.restored,
-		Birth: k.core.births, Last: MakeNumber(k.core.count, k.opts.Author),
+		Unwritten: len(k.records), Birth: k.core.births, Last: MakeNumber(k.core.count, k.opts.Author),
 	}
 	for i, l := range k.lanes {
 		s.Stores = append(s.Stores, l.status(k.opts.Clock.Now(), len(k.core.stores[i].missing)))

@@ -26,5 +26,6 @@ type Status struct {
 	Restored  int    // leases that came back from the journal
 	Birth     Number // the first number of the journal
 	Last      Number // the last number given out
+	Unwritten int    // records waiting for the journal
 	Stores    []StoreStatus
 }

@@ -1,0 +1,167 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/tidwall/redcon"
+)
+
+// readAhead is how much is read, to notice a disconnect, while there is no room
+// for another command.
+const readAhead = 64 << 10
+
+// Why no further command is read.
+var (
+	errGone = errors.New("the client is gone")
+	errLast = errors.New("the last reply was given")
+	errIdle = errors.New("idle for too long")
+	errStop = errors.New("shutting down")
+)
+
+// read hands on commands until there is a reason to hand on no more.
+func (c *client) read() error {
+	for {
+		stalled, err := c.handOn()
+		if err != nil {
+			return err
+		}
+		c.flush()
+		if err := c.await(stalled); err != nil {
+			return err
+		}
+	}
+}
+
+// handOn begins the commands that have arrived whole, until one has no room.
+func (c *client) handOn() (stalled bool, err error) {
+	begun := 0
+	defer func() { c.server.commands.Add(uint64(begun)) }()
+	for {
+		n, command, err := c.guard.next(c.in.received())
+		if err != nil || n == 0 {
+			return false, err
+		}
+		if command != nil {
+			s, err := c.queue(len(command))
+			if err != nil || s == nil {
+				return err == nil, err
+			}
+			begun++
+			if err := c.begin(s, command); err != nil {
+				return false, err
+			}
+		}
+		c.in.take(n)
+	}
+}
+
+// begin begins one command. After an error no other follows.
+func (c *client) begin(s *slot, command []byte) (err error) {
+	parsed, err := redcon.Parse(bytes.Clone(command))
+	if err != nil {
+		// The guard lets nothing through that does not parse. If it ever does, the
+		// client is told so, and nobody else is harmed.
+		s.answer(errorLine(err.Error()), true)
+		return errLast
+	}
+	for i, arg := range parsed.Args {
+		parsed.Args[i] = arg[:len(arg):len(arg)] // or an append would write over the next
+	}
+	defer func() {
+		if cause := recover(); cause != nil {
+			c.panicked(cause)
+			c.fail(s)
+			err = errLast
+		}
+	}()
+	c.session.Begin(parsed.Args, s.answer)
+	return nil
+}
+
+// await waits for bytes or, if stalled, for room. It returns early when there is
+// something else to look at.
+func (c *client) await(stalled bool) error {
+	c.mu.Lock()
+	switch {
+	case c.closed:
+		c.mu.Unlock()
+		return errGone
+	case c.last:
+		c.mu.Unlock()
+		return errLast
+	case stalled && c.roomLocked():
+		c.mu.Unlock()
+		return nil
+	case stalled && (c.stopping || len(c.in.received()) >= readAhead):
+		c.stalled = true
+		for c.stalled && !c.closed {
+			c.changed.Wait()
+		}
+		c.mu.Unlock()
+		return nil
+	case c.stopping:
+		c.mu.Unlock()
+		return errStop
+	}
+	c.stalled = stalled
+	c.armLocked()
+	c.mu.Unlock()
+
+	if _, err := c.fill(); isTimeout(err) {
+		return c.checkIdle()
+	} else if err != nil {
+		return errGone
+	}
+	return nil
+}
+
+func (c *client) fill() (int, error) {
+	n, err := c.in.fill()
+	c.server.bytesIn.Add(uint64(n))
+	return n, err
+}
+
+// checkIdle tells a client that idled for too long from a kick.
+func (c *client) checkIdle() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.kicked || c.count > 0 {
+		return nil
+	}
+	return errIdle
+}
+
+// armLocked gets ready to wait for bytes: until kicked, or idle for too long.
+func (c *client) armLocked() {
+	switch idle := c.options.IdleTimeout; {
+	case idle > 0:
+		c.conn.SetReadDeadline(time.Now().Add(idle))
+	case c.kicked:
+		c.conn.SetReadDeadline(time.Time{})
+	}
+	c.kicked = false
+}
+
+// kickLocked has the reader look at what changed.
+func (c *client) kickLocked() {
+	c.stalled = false
+	c.changed.Signal()
+	if !c.kicked && !c.ended {
+		c.kicked = true
+		c.conn.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// stop asks the reader to read no more commands.
+func (c *client) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopping = true
+	c.quiet = c.count == 0 && !c.writing
+	c.kickLocked()
+}
+
+func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }

@@ -1,0 +1,264 @@
+package proxy
+
+import (
+	"time"
+
+	"github.com/tidwall/redcon"
+)
+
+// flushSize is how much is gathered for one write, and the most that is written
+// under one deadline.
+const flushSize = 64 << 10
+
+// slotCost is what a queued reply counts for beside its bytes.
+const slotCost = 96
+
+// A slot is the place of one reply in its connection's order. It is never used
+// for a second command: a reply given twice, or too late, must not become the
+// answer to somebody else.
+type slot struct {
+	client *client
+	next   *slot // guarded by client.mu, as is what follows
+	size   int   // of the command
+	reply  []byte
+	done   bool
+	last   bool // the connection ends with this reply
+}
+
+// answer gives the reply of a slot.
+func (s *slot) answer(reply []byte, last bool) {
+	c := s.client
+	c.mu.Lock()
+	again := s.done
+	fits := true
+	if !again {
+		c.held -= s.size
+		fits = c.giveLocked(s, reply, last)
+	}
+	c.mu.Unlock()
+	switch {
+	case again:
+		c.logger().Error("a command was answered twice", "reply", abridge(reply))
+	case !fits:
+		c.cutOff("replies wait for it to read")
+	}
+}
+
+// push queues bytes that answer no command.
+func (c *client) push(b []byte) bool {
+	c.mu.Lock()
+	if c.closed || c.last || c.sealed {
+		c.mu.Unlock()
+		return false
+	}
+	s := &slot{client: c}
+	c.appendLocked(s)
+	fits := c.giveLocked(s, b, false)
+	c.mu.Unlock()
+	if !fits {
+		c.cutOff("messages wait for it to read")
+	}
+	return fits
+}
+
+// queue makes the slot for a command of size bytes, nil if there is no room yet.
+// After an error no command is to be begun any more.
+func (c *client) queue(size int) (*slot, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.closed:
+		return nil, errGone
+	case c.last:
+		return nil, errLast
+	case !c.roomLocked():
+		return nil, nil
+	}
+	s := &slot{client: c, size: size}
+	c.appendLocked(s)
+	c.held += size
+	c.current = s
+	c.quiet = false
+	return s, nil
+}
+
+func (c *client) appendLocked(s *slot) {
+	if c.head == nil {
+		c.head = s
+	} else {
+		c.tail.next = s
+	}
+	c.tail = s
+	c.count++
+}
+
+// giveLocked fills in a slot and sees to it that somebody writes it once its turn
+// has come. It reports false if too many bytes wait already. Those given before
+// are what counts, so that one long reply alone does not end a connection.
+func (c *client) giveLocked(s *slot, reply []byte, last bool) (fits bool) {
+	s.reply, s.done, s.last = reply, true, last
+	if c.closed || c.over {
+		return true
+	}
+	if c.owed > c.options.MaxReplyBytes {
+		return false
+	}
+	c.owed += len(reply) + slotCost
+	if last {
+		c.last = true
+		if s != c.current {
+			c.kickLocked() // the reader waits for commands, and none is to come
+		}
+	}
+	// The reader itself writes what was answered while it was handing on.
+	if s == c.head && s != c.current {
+		c.wakeLocked()
+	}
+	return true
+}
+
+// roomLocked reports whether another command may be begun.
+func (c *client) roomLocked() bool {
+	return c.count < c.options.Window && c.held < c.options.Limits.Command && c.owed < c.options.MaxReplyBytes/2
+}
+
+func (c *client) readyLocked() bool { return c.head != nil && c.head.done && !c.closed }
+
+// wakeLocked has the writer write what is ready, unless somebody is writing, who
+// will look again.
+func (c *client) wakeLocked() {
+	switch {
+	case c.writing:
+	case !c.writer:
+		c.writer = true
+		c.writers.Go(c.write)
+	default:
+		c.work.Signal()
+	}
+}
+
+// write is the writer. It starts with the first reply that came after Begin had
+// returned, and stays until the connection is closed.
+func (c *client) write() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !c.closed {
+		if c.writing || !c.readyLocked() {
+			c.work.Wait()
+			continue
+		}
+		c.writeLocked()
+	}
+}
+
+// flush writes what is ready, if nobody else does. The reader calls it when it
+// has handed on all that it has.
+func (c *client) flush() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.current = nil
+	if c.writing || !c.readyLocked() {
+		return
+	}
+	c.writeLocked()
+	if c.readyLocked() {
+		c.wakeLocked() // reading goes first
+	}
+}
+
+// writeLocked writes what is ready, at most about flushSize of it or one reply. It
+// lets go of the mutex while it does.
+func (c *client) writeLocked() {
+	c.writing = true
+	var page *[]byte
+	batch, owed := c.head.reply, len(c.head.reply)+slotCost
+	if c.head.next == nil || !c.head.next.done || len(batch) >= flushSize {
+		c.popLocked() // alone: not worth a copy
+	} else {
+		page = c.server.pages.Get().(*[]byte)
+		batch, owed = c.gatherLocked((*page)[:0])
+	}
+	c.mu.Unlock()
+
+	c.send(batch)
+	if page != nil {
+		if cap(batch) <= 2*flushSize {
+			*page = batch
+		}
+		c.server.pages.Put(page)
+	}
+
+	c.mu.Lock()
+	c.writing = false
+	c.owed -= owed
+	c.endLocked()
+	if c.stalled && c.roomLocked() && c.count <= c.options.Window/2 {
+		c.kickLocked()
+	}
+}
+
+// gatherLocked copies replies that are ready to the page, and takes them off the
+// queue. owed is what they counted for.
+func (c *client) gatherLocked(page []byte) (batch []byte, owed int) {
+	for c.readyLocked() && len(page) < flushSize {
+		reply := c.head.reply
+		c.popLocked()
+		page = append(page, reply...)
+		owed += len(reply) + slotCost
+	}
+	return page, owed
+}
+
+// popLocked takes the head off the queue, and with the last reply all the rest.
+func (c *client) popLocked() {
+	s := c.head
+	c.head, s.next = s.next, nil
+	c.count--
+	if s.last {
+		c.head, c.count = nil, 0
+		c.sealed, c.over = true, true
+	}
+}
+
+// seal says that no command will follow those that are due.
+func (c *client) seal() {
+	c.mu.Lock()
+	c.sealed = true
+	c.mu.Unlock()
+	c.flush()
+	c.mu.Lock()
+	c.endLocked()
+	c.mu.Unlock()
+}
+
+// endLocked sees whether all that will ever be due is written.
+func (c *client) endLocked() {
+	if c.sealed && !c.ended && !c.writing && c.head == nil {
+		c.kickLocked()
+		c.ended = true
+	}
+}
+
+// send writes b. If it cannot the connection is closed.
+func (c *client) send(b []byte) {
+	for len(b) > 0 {
+		c.conn.SetWriteDeadline(time.Now().Add(c.options.WriteTimeout))
+		n, err := c.conn.Write(b[:min(len(b), flushSize)])
+		c.server.bytesOut.Add(uint64(n))
+		b = b[n:]
+		switch {
+		case isTimeout(err):
+			c.cutOff("it does not read")
+			return
+		case err != nil:
+			c.close()
+			return
+		}
+	}
+}
+
+// errorLine returns an error reply.
+func errorLine(message string) []byte { return redcon.AppendError(nil, "ERR "+message) }
+
+// abridge returns enough of a reply to recognise it in a log.
+func abridge(reply []byte) string { return string(reply[:min(len(reply), 64)]) }

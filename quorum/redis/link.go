@@ -1,0 +1,185 @@
+package redis
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// patience bounds what a context without a deadline leaves open.
+const patience = 10 * time.Second
+
+// bufferSize is room for the 64 small requests of a usual batch, so that they are
+// one write and their answers one read.
+const bufferSize = 64 << 10
+
+var (
+	errLost    = errors.New("connection lost")
+	errTooMuch = errors.New("the server sent more than it was asked for")
+)
+
+// A link is one connection and the go-redis client around it. It has one life:
+// once closed it stays so.
+type link struct {
+	client *redis.Client
+	wire   *wire
+	guard  *guard
+	direct bool // the server takes SET with NX and GET
+}
+
+// open dials, and wraps what it got in a client. Nothing but the TLS handshake is
+// sent: go-redis logs in with the first command.
+func open(ctx context.Context, t target) (*link, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", t.addr)
+	if err != nil {
+		return nil, err
+	}
+	w := &wire{TCPConn: conn.(*net.TCPConn)}
+	g := new(guard)
+	guarded, err := watch(ctx, w, g, t.tls)
+	if err != nil {
+		w.TCPConn.Close()
+		return nil, fmt.Errorf("tls: %w", err)
+	}
+	return &link{wire: w, guard: g, client: redis.NewClient(&redis.Options{
+		Addr:     t.addr,
+		Dialer:   once(guarded),
+		Username: t.user,
+		Password: t.password,
+		DB:       t.db,
+		Protocol: 2, // nothing of RESP3 is needed, and the guard need not know it
+
+		// Nothing but what we ask for.
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+
+		// One connection, for as long as it lasts, and nothing sent twice.
+		MaxRetries:       -1,
+		DialerRetries:    1,
+		PoolSize:         1,
+		PipelinePoolSize: -1,
+		ConnMaxIdleTime:  -1,
+
+		ContextTimeoutEnabled: true,
+		ReadTimeout:           patience,
+		WriteTimeout:          patience,
+		ReadBufferSize:        bufferSize,
+		WriteBufferSize:       bufferSize,
+	})}, nil
+}
+
+// watch has g read along with what comes in, decrypted if there is a TLS config.
+func watch(ctx context.Context, w *wire, g *guard, config *tls.Config) (net.Conn, error) {
+	if config == nil {
+		return &plain{wire: w, guard: g}, nil
+	}
+	conn := tls.Client(w, config)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return nil, err
+	}
+	return &secure{Conn: conn, guard: g}, nil
+}
+
+// once returns a dialer that has only this one connection to give. Without it
+// go-redis would replace a lost one on its own, and nobody would look at the
+// incarnation of what is at the other end.
+func once(conn net.Conn) func(context.Context, string, string) (net.Conn, error) {
+	var taken atomic.Bool
+	return func(context.Context, string, string) (net.Conn, error) {
+		if taken.Swap(true) {
+			return nil, errLost
+		}
+		return conn, nil
+	}
+}
+
+// close ends the connection. It may be called more than once, and by anybody.
+func (l *link) close() {
+	l.cut()
+	l.client.Close() // its error says no more than that the connection is gone
+}
+
+// cut breaks the connection under whoever uses it: go-redis looks at a context's
+// deadline while it reads, but not at its cancellation.
+func (l *link) cut() { l.wire.TCPConn.Close() }
+
+// exec sends a pipeline and reads its answers. An error means that the connection
+// is of no use any more; error replies are left to the commands.
+func (l *link) exec(ctx context.Context, pipe redis.Pipeliner) error {
+	answers := l.guard.answers + pipe.Len()
+	if _, err := pipe.Exec(ctx); err != nil && !isReply(err) {
+		return l.explain(ctx, err)
+	}
+	if !l.guard.settled(answers) {
+		return errTooMuch
+	}
+	return nil
+}
+
+// explain returns err, or what is behind it: a connection that was cut because
+// ctx is done reports that it was closed.
+func (l *link) explain(ctx context.Context, err error) error {
+	switch {
+	case isReply(err):
+		return err
+	case ctx.Err() != nil:
+		return fmt.Errorf("no answer: %w", context.Cause(ctx))
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
+	case errors.Is(err, net.ErrClosed):
+		return errLost
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("the server hung up: %w", err)
+	}
+	return err
+}
+
+// isReply reports whether err is an answer of the server, such as an error reply,
+// so that the connection is in order.
+func isReply(err error) bool {
+	var reply redis.Error
+	return errors.As(err, &reply)
+}
+
+// A wire is a TCP connection that knows whether anything was written to it.
+type wire struct {
+	*net.TCPConn
+	wrote atomic.Bool
+}
+
+func (w *wire) Write(b []byte) (int, error) {
+	w.wrote.Store(true)
+	return w.TCPConn.Write(b)
+}
+
+// plain guards a bare connection. Through its embedded TCPConn go-redis sees
+// before each batch whether the server has hung up, or sent what nobody asked for.
+type plain struct {
+	*wire
+	guard *guard
+}
+
+func (p *plain) Read(b []byte) (int, error) {
+	n, err := p.wire.Read(b)
+	return p.guard.pass(b, n, err)
+}
+
+// secure guards what TLS has decrypted.
+type secure struct {
+	*tls.Conn
+	guard *guard
+}
+
+func (s *secure) Read(b []byte) (int, error) {
+	n, err := s.Conn.Read(b)
+	return s.guard.pass(b, n, err)
+}

@@ -1,0 +1,160 @@
+package quorum
+
+import (
+	"testing"
+	"time"
+)
+
+// leaseFor makes a lease as a journal keeps it: of the change with this count,
+// and ttl from a desk's start on.
+func leaseFor(token string, count uint64, ttl time.Duration) *Lease {
+	return &Lease{
+		Name: "orders", Value: []byte(token), Fence: MakeNumber(count, 0), Version: MakeNumber(count, 0),
+		TTL: ttl, Until: Until(Time(time.Hour), ttl),
+	}
+}
+
+// restart returns a desk whose journal had one entry.
+func restart(t *testing.T, stores int, e Entry) *desk {
+	e.Name = "orders"
+	d := openDesk(t, deskConfig(stores), History{
+		Entries: []Entry{e}, Birth: deskBirth, Limit: MakeNumber(2000, 0),
+	})
+	d.core.Reserve()
+	d.sync()
+	return d
+}
+
+func TestALeaseOfTheJournalIsHeldUntilItsEnd(t *testing.T) {
+	for what, e := range map[string]Entry{
+		"granted":                   {Lease: leaseFor("one", 1500, 10*time.Second)},
+		"pending":                   {Lease: leaseFor("one", 1500, 10*time.Second), Pending: true},
+		"pending, replaced is over": {Lease: leaseFor("one", 1500, 10*time.Second), Pending: true, Replaced: leaseFor("old", 1400, -time.Minute)},
+	} {
+		d := restart(t, 0, e)
+		end := 10*time.Second + Drift(10*time.Second)
+		d.pass(end - 1)
+		d.ends(d.submit(acquiring("two", time.Second, "orders")), Unchanged)
+		d.ends(d.submit(releasing("orders", "old")), Unchanged)
+		d.pass(1)
+		late := d.submit(acquiring("two", time.Second, "orders"))
+		d.settle()
+		if r := d.result(late); r.Outcome != Changed || r.Leases[0].Fence <= e.Lease.Fence {
+			t.Errorf("%s: after its end %v, %+v, want the lock granted under a higher number", what, r.Outcome, r.Leases)
+		}
+	}
+}
+
+func TestALeaseThatEndedMeanwhileIsStruckOut(t *testing.T) {
+	d := restart(t, 0, Entry{Lease: leaseFor("one", 1500, -time.Minute)})
+	if len(d.core.leases) != 0 || len(d.core.slots) != 0 {
+		t.Errorf("%d leases of %d names, want none", len(d.core.leases), len(d.core.slots))
+	}
+	struck := false
+	for _, r := range d.disk {
+		struck = struck || len(r.Entries) == 1 && r.Entries[0].Name == "orders" && r.Entries[0].Lease == nil
+	}
+	if !struck {
+		t.Errorf("the journal was told %+v, want the lock free", d.disk)
+	}
+}
+
+func TestEitherHolderOfAReplacementInDoubtIsItsOwner(t *testing.T) {
+	for _, c := range []struct {
+		what              string
+		lease, replaced   time.Duration // TTLs
+		until             time.Duration
+		owners, strangers []string
+	}{
+		{"the new one ends later", 20 * time.Second, 10 * time.Second, 20 * time.Second, []string{"one", "two"}, []string{"three"}},
+		{"the old one ends later", 10 * time.Second, 20 * time.Second, 20 * time.Second, []string{"one", "two"}, []string{"three"}},
+		{"only the old one lives", -time.Second, 20 * time.Second, 20 * time.Second, []string{"one", "two"}, []string{"three"}},
+		{"only the new one lives", 20 * time.Second, -time.Second, 20 * time.Second, []string{"two"}, []string{"one", "three"}},
+	} {
+		doubt := Entry{Lease: leaseFor("two", 1500, c.lease), Replaced: leaseFor("one", 1400, c.replaced), Pending: true}
+		for _, token := range c.owners {
+			d := restart(t, 0, doubt)
+			d.pass(c.until - 1) // either is, until the later end
+			d.ends(d.submit(acquiring("three", time.Second, "orders")), Unchanged)
+			d.ends(d.submit(releasing("orders", token)), Changed)
+
+			d = restart(t, 0, doubt)
+			d.pass(c.until - 1)
+			op := d.submit(extending("orders", token, time.Minute))
+			d.settle()
+			if r := d.result(op); r.Outcome != Changed {
+				t.Errorf("%s: %s extends: %v, want changed", c.what, token, r.Outcome)
+			}
+			for _, other := range []string{"one", "two"} {
+				if other != token { // whoever acts first is the holder
+					d.ends(d.submit(releasing("orders", other)), Unchanged)
+				}
+			}
+			if e := d.onDisk("orders"); string(e.Lease.Value) != token {
+				t.Errorf("%s: the journal has %q, want %q", c.what, e.Lease.Value, token)
+			}
+		}
+		for _, token := range c.strangers {
+			d := restart(t, 0, doubt)
+			d.ends(d.submit(releasing("orders", token)), Unchanged)
+		}
+	}
+}
+
+func TestAnExtensionInDoubtHasOneHolderUntilTheLaterEnd(t *testing.T) {
+	for what, ttls := range map[string][2]time.Duration{
+		"longer":  {20 * time.Second, 10 * time.Second},
+		"shorter": {10 * time.Second, 20 * time.Second},
+	} {
+		d := restart(t, 0, Entry{
+			Lease: leaseFor("one", 1500, ttls[0]), Replaced: leaseFor("one", 1400, ttls[1]), Pending: true,
+		})
+		d.pass(20*time.Second + Drift(20*time.Second) - 1)
+		if d.ends(d.submit(acquiring("two", time.Second, "orders")), Unchanged); d.core.slots["orders"].or != nil {
+			t.Errorf("%s: two holders in doubt, want one", what)
+		}
+		d.pass(1)
+		d.submit(acquiring("two", time.Second, "orders"))
+		if len(d.written) == 0 {
+			t.Errorf("%s: still held after the later end", what)
+		}
+	}
+}
+
+func TestAFailedChangeLeavesTheDoubtAsItWas(t *testing.T) {
+	d := restart(t, 3, Entry{Lease: leaseFor("two", 1500, 10*time.Second), Replaced: leaseFor("one", 1400, 10*time.Second), Pending: true})
+	op := d.submit(handingOver("orders", "two", "three", 10*time.Second))
+	d.refuse(foreignCopy("other"), 0, 1)
+	d.sync()
+	d.ends(op, Held)
+	e := d.onDisk("orders")
+	if !e.Pending || string(e.Lease.Value) != "two" || e.Replaced == nil || string(e.Replaced.Value) != "one" {
+		t.Errorf("the journal has %+v, want either of one and two", e)
+	}
+	d.ends(d.submit(releasing("orders", "one")), Changed)
+}
+
+func TestAReleaseInDoubtTakesBothCopiesOut(t *testing.T) {
+	e := Entry{Lease: leaseFor("two", 1500, 10*time.Second), Replaced: leaseFor("one", 1400, 10*time.Second), Pending: true}
+	d := restart(t, 1, e)
+	d.ends(d.submit(releasing("orders", "one")), Changed)
+	if a, b := d.next(0), d.next(0); !a.Prev.Equal(e.Lease.Copy()) || !b.Prev.Equal(e.Replaced.Copy()) {
+		t.Errorf("store 0 is asked %s and %s, want both copies taken out", showAsk(a), showAsk(b))
+	}
+}
+
+func TestALeaseOfTheJournalIsPutIntoTheStores(t *testing.T) {
+	e := Entry{Lease: leaseFor("one", 1500, 10*time.Second)}
+	d := restart(t, 3, e)
+	d.pass(4 * time.Second)
+	for store := range 3 {
+		d.core.Up(d.now, store, "first")
+		if due := d.core.Due(d.now, store); due > d.now {
+			t.Errorf("store %d: due in %v, want now", store, due.Sub(d.now))
+		}
+		asks := d.core.Chores(d.now, store, 10)
+		if len(asks) == 0 || !asks[0].Next.Equal(e.Lease.Copy()) || asks[0].Prev != nil || asks[0].OrNone || asks[0].TTL != 6*time.Second {
+			t.Errorf("store %d has the chores %v, want the copy put where there is none, for the 6s that are left", store, asks)
+		}
+	}
+}
