@@ -2,6 +2,7 @@ package quorum
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
@@ -18,8 +19,9 @@ type Ask struct {
 	reading *reading // whyRead
 	part    int      // of attempt or reading
 	again   bool     // asked a second time: a leftover of ours was in the way
-	until   Time     // when the copy that it takes out is over anyway
+	until   Time     // when the lease of the copy that it takes out is over
 	tries   int      // how often a leftover was looked for
+	foreign *Lease   // somebody else's, to be put in its place
 }
 
 type purpose uint8
@@ -106,6 +108,9 @@ func same(lease, or, prev *Lease) bool {
 func (c *Core) check(op *Op, parts []Part) error {
 	for i := range parts {
 		p := &parts[i]
+		if slices.ContainsFunc(parts[:i], func(q Part) bool { return q.Name == p.Name }) {
+			return fmt.Errorf("change %q: twice in one change: %w", p.Name, ErrInvalid)
+		}
 		if s := c.slots[p.Name]; s == nil || s.running != op {
 			return fmt.Errorf("change %q: it is not among the names of its op: %w", p.Name, ErrInvalid)
 		}
@@ -265,10 +270,13 @@ func (c *Core) vote(now Time, ask *Ask, vote Vote) {
 		c.straggler(ask, vote)
 		return
 	}
-	if vote.Verdict == Refused && !ask.again && c.leftover(ask.Name, vote.Found) {
+	leftover := c.leftover(ask.Name, vote.Found)
+	if vote.Verdict == Refused && !ask.again && (leftover || c.inDoubt(ask.Name, vote.Found)) {
 		// What is in the way is a copy of an attempt of ours that failed, or of a
 		// lease that is over. Nobody holds by it, and only this very copy goes.
-		c.event("store.leftover", ask.Store, ask.Name, "copy %v of an ended attempt was in the way", vote.Found.Version)
+		if leftover {
+			c.event("store.leftover", ask.Store, ask.Name, "copy %v of an ended attempt was in the way", vote.Found.Version)
+		}
 		second := *ask
 		second.Prev, second.OrNone, second.again = vote.Found, true, true
 		c.out.Ask(&second)
@@ -289,7 +297,7 @@ func (c *Core) vote(now Time, ask *Ask, vote Vote) {
 
 // leftover reports whether a copy is ours and of nothing that lives or is under way.
 func (c *Core) leftover(name string, found *Copy) bool {
-	if found == nil || found.Opaque || found.Version.Author() != c.cfg.Author ||
+	if found == nil || found.Opaque || found.Version == 0 || found.Version.Author() != c.cfg.Author ||
 		found.Version < c.births || found.Version.Count() > c.count {
 		return false
 	}
@@ -308,6 +316,13 @@ func (c *Core) leftover(name string, found *Copy) bool {
 		}
 	}
 	return true
+}
+
+// inDoubt reports whether a copy is one of the two of which a crash left open
+// which one is the lease's: the store may have either.
+func (c *Core) inDoubt(name string, found *Copy) bool {
+	s := c.slots[name]
+	return s != nil && s.or != nil && found != nil && (found.Version == s.lease.Version || found.Version == s.or.Version)
 }
 
 // straggler takes an answer that came after the decision. If the change was
@@ -379,6 +394,9 @@ func (c *Core) win(now Time, a *attempt) {
 	case a.op.gone && creates:
 		c.lose(now, a, Result{Outcome: Unchanged}) // nobody is there to release it
 		return
+	}
+	if creates := slices.ContainsFunc(a.next, func(l *Lease) bool { return l != nil }); !creates {
+		validity = 0
 	}
 	a.decided = true
 	c.confirm(a)
@@ -459,12 +477,15 @@ func (c *Core) undo(now Time, a *attempt, p int, s *slot, prev *Lease) {
 			continue
 		}
 		ask := &Ask{Store: i, why: whyTakeOut, Request: Request{Name: part.Name}}
+		if b.in && b.vote == Silent {
+			ask.tries = 1 // it may act on the change later than on this: see tookOut
+		}
 		if a.next[p] != nil {
 			ask.Prev, ask.until = a.next[p].Copy(), a.next[p].Until
 		}
 		switch back := part.Prev; {
 		case back != nil && back.Foreign && back.Live(now):
-			ask.Next, ask.TTL = back.Copy(), back.Left(now)
+			ask.Next, ask.TTL, ask.foreign = back.Copy(), back.Left(now), back
 		case prev != nil:
 			ask.Next, ask.TTL = prev.Copy(), prev.Left(now)
 			s.has &^= 1 << i
@@ -491,11 +512,17 @@ func (c *Core) Written(now Time, want *Want, err error) {
 			c.again(now, op)
 		}
 	case a == nil:
+	case want.undone && err != nil: // after a restart it may have been granted after all
+		c.settle(a.op, Result{Outcome: Failed, Err: err, Took: a.awaiting.Took})
 	case want.undone:
 		c.settle(a.op, a.awaiting)
 	case a.decided:
 	case err != nil:
 		a.decided = true
+		for p := range a.parts {
+			s := c.slots[a.parts[p].Name]
+			c.undo(now, a, p, s, c.live(now, s))
+		}
 		c.settle(a.op, Result{Outcome: Failed, Err: err, Took: now.Sub(a.op.began)})
 	default:
 		a.onDisk = true
@@ -528,10 +555,33 @@ func (c *Core) expirePatience(now Time) {
 		case t.over():
 		case t.attempt != nil:
 			c.outOfPatience(t.attempt)
-			c.judge(now, t.attempt)
+			if c.judge(now, t.attempt); !t.attempt.decided {
+				c.slow = append(c.slow, t.attempt)
+			}
 		default:
 			c.endRead(now, t.reading)
 		}
+	}
+}
+
+// void takes back what a store granted in changes still undecided: it forgot.
+func (c *Core) void(now Time, store int) {
+	open := slices.DeleteFunc(c.slow, func(a *attempt) bool { return a.decided })
+	c.slow = open
+	for _, t := range c.timed {
+		if t.attempt != nil && !t.attempt.decided {
+			open = append(slices.Clip(open), t.attempt)
+		}
+	}
+	for _, a := range open {
+		for p := range a.parts {
+			if b := &a.ballots[p*len(c.cfg.Stores)+store]; b.in && b.vote == Granted {
+				*b = ballot{in: true, unsent: true, err: errForgot}
+				a.counts[p].Granted--
+				a.counts[p].Silent++
+			}
+		}
+		c.judge(now, a)
 	}
 }
 

@@ -21,12 +21,22 @@ func (BootClock) Now() Time {
 	return Time(ts.Nano())
 }
 
-// BootID returns the kernel's name for this boot: readings of [BootClock] with
-// the same one can be compared.
+// BootID returns a name for this boot, and for the time namespace if it is not
+// the machine's own: readings of [BootClock] with the same one can be compared.
 func BootID() (string, error) {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return "", fmt.Errorf("read the boot id: %w", err)
 	}
-	return strings.TrimSpace(string(b)), nil
+	id := strings.TrimSpace(string(b))
+	// A time namespace has an offset of its own, and readings with another one
+	// can't be compared. Kernels before 5.6 have no such file and no such thing.
+	if offsets, err := os.ReadFile("/proc/self/timens_offsets"); err == nil {
+		for line := range strings.Lines(string(offsets)) {
+			if f := strings.Fields(line); len(f) == 3 && f[0] == "boottime" && (f[1] != "0" || f[2] != "0") {
+				id += "+" + f[1] + "." + f[2]
+			}
+		}
+	}
+	return id, nil
 }

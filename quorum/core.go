@@ -46,14 +46,15 @@ type Core struct {
 	leases []*slot          // those with a lease, in no order
 	ends   deadlines        // the same, as a heap by Until
 
-	births Number    // numbers of ours below it are of another journal
-	count  uint64    // of the last number given out
-	limit  Number    // numbers below it may be given out
-	asked  Number    // the limit we asked the journal for, if above limit
-	thirst []*Op     // ops that wait for the limit to rise
-	timed  []timed   // what is under way, by deadline: all have the same patience
-	ready  []*slot   // names whose next op may start
-	stores []witness // upkeep of each store
+	births Number     // numbers of ours below it are of another journal
+	count  uint64     // of the last number given out
+	limit  Number     // numbers below it may be given out
+	asked  Number     // the limit we asked the journal for, if above limit
+	thirst []*Op      // ops that wait for the limit to rise
+	timed  []timed    // what is under way, by deadline: all have the same patience
+	slow   []*attempt // past it, but the journal is not
+	ready  []*slot    // names whose next op may start
+	stores []witness  // upkeep of each store
 
 	breaks     breakage // zero, but in the simulation
 	checkpoint Time     // when the next one is due
@@ -72,6 +73,7 @@ type slot struct {
 	or      *Lease // after a crash: lease was about to replace it, and nobody knows whether it did
 	has     uint64 // one bit a store: it is known to have a copy of lease
 	queued  uint64 // one bit a store: the slot is in its missing list
+	asked   uint64 // one bit a store: a put-back is under way
 	running *Op
 	waiting []*Op
 	at      int // index in Core.leases
@@ -141,6 +143,7 @@ func (c *Core) restore(e Entry, now Time) {
 
 func withUntil(l *Lease, until Time) *Lease {
 	m := *l
+	m.TTL += until.Sub(m.Until)
 	m.Until = until
 	return &m
 }

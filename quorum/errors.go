@@ -24,6 +24,7 @@ var (
 	// ErrClosed reports that the keeper was closed. What was under way may have been granted.
 	ErrClosed = errors.New("shutting down")
 
+	errForgot  = errors.New("it forgot what it had granted")
 	errBusy    = errors.New("too many requests queued")
 	errExpired = errors.New("its batch was not reached in time")
 )

@@ -66,8 +66,10 @@ func (l *lane) run(ctx context.Context) {
 	for {
 		err := l.connect(ctx)
 		if err == nil {
-			pause = 0
-			err = l.serve(ctx)
+			var served bool
+			if served, err = l.serve(ctx); served {
+				pause = 0
+			}
 		}
 		if ctx.Err() != nil {
 			return
@@ -118,8 +120,8 @@ func (l *lane) fall(err error) {
 	k.leave()
 }
 
-// serve sends batches until one fails.
-func (l *lane) serve(ctx context.Context) error {
+// serve sends batches until one fails, and reports whether any did not.
+func (l *lane) serve(ctx context.Context) (served bool, err error) {
 	k := l.keeper
 	var asks []*Ask
 	var requests []Request
@@ -128,12 +130,12 @@ func (l *lane) serve(ctx context.Context) error {
 	defer timer.Stop()
 	for {
 		var due time.Duration
-		asks, due = l.take(asks[:0])
+		asks, due = l.take(asks[:0], ctx.Err() == nil)
 		if len(asks) == 0 {
 			timer.Reset(due)
 			select {
 			case <-ctx.Done():
-				return ctx.Err() // nothing is queued: releases have reached the store
+				return served, ctx.Err() // nothing is queued: releases have reached the store
 			case <-l.wake:
 			case <-timer.C:
 			}
@@ -145,27 +147,32 @@ func (l *lane) serve(ctx context.Context) error {
 			votes = append(votes, Vote{})
 		}
 		batch, cancel := context.WithTimeout(context.WithoutCancel(ctx), k.opts.Timeout)
-		err := l.store.Do(batch, requests, votes)
+		err = l.store.Do(batch, requests, votes)
 		cancel()
 		l.deliver(asks, votes, err)
 		clear(asks)
 		clear(requests)
 		clear(votes)
 		if err != nil {
-			return err
+			return served, err
 		}
+		served = true
 	}
 }
 
 // take returns the next batch, and if there is none how long to wait for one
-// at the most.
-func (l *lane) take(asks []*Ask) ([]*Ask, time.Duration) {
+// at the most. With upkeep it has some of that too.
+func (l *lane) take(asks []*Ask, upkeep bool) ([]*Ask, time.Duration) {
 	k := l.keeper
 	k.mu.Lock()
 	defer k.leave() // which tells the rejected
 	now := k.opts.Clock.Now()
-	n := min(len(l.queue), laneBatch)
-	for _, ask := range l.queue[:n] {
+	n := 0
+	for _, ask := range l.queue {
+		if len(asks) == laneBatch {
+			break
+		}
+		n++
 		if ask.Deadline != 0 && now >= ask.Deadline {
 			l.reject(ask, errExpired)
 			continue
@@ -176,7 +183,7 @@ func (l *lane) take(asks []*Ask) ([]*Ask, time.Duration) {
 	clear(l.queue[rest:])
 	l.queue = l.queue[:rest]
 	// Upkeep goes behind all that was decided before it, or not at all.
-	if rest == 0 && k.core.Due(now, l.index) <= now {
+	if rest == 0 && upkeep && k.core.Due(now, l.index) <= now {
 		asks = append(asks, k.core.Chores(now, l.index, laneChores)...)
 	}
 	return asks, max(k.core.Due(now, l.index).Sub(now), time.Millisecond)

@@ -92,6 +92,12 @@ func (c *Core) plain(answers []answer) bool {
 func (c *Core) endRead(now Time, r *reading) {
 	r.decided = true
 	n := len(c.cfg.Stores)
+	for _, lease := range r.op.view.found {
+		if lease != nil && !lease.Live(now) {
+			c.again(now, r.op) // it ended meanwhile
+			return
+		}
+	}
 	for p, i := range r.names {
 		name := r.op.Names[i]
 		lease, err := c.foreign(now, name, r.answers[p*n:(p+1)*n])

@@ -2,6 +2,7 @@ package quorum
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 )
 
@@ -65,6 +66,7 @@ func (c *Core) expire(s *slot) {
 // the checkpoint of the clock. It returns when it wants to be called again.
 func (c *Core) Tick(now Time) Time {
 	c.expirePatience(now)
+	c.slow = slices.DeleteFunc(c.slow, func(a *attempt) bool { return a.decided })
 	const atOnce = 1000 // a million leases may end in one millisecond: let others in between
 	for range atOnce {
 		if len(c.ends) == 0 || c.ends[0].lease.Live(now) {

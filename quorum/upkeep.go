@@ -1,11 +1,14 @@
 package quorum
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A witness is the upkeep of one store: what it should have and may not, and
 // what it should not have and may.
 type witness struct {
-	up          bool
+	up, down    bool // neither, before it was first tried
 	incarnation string
 	missing     []*slot // live leases that it may have no copy of, to be put back
 	debts       []debt  // copies that must go as soon as it can be reached
@@ -17,16 +20,20 @@ type witness struct {
 type debt struct {
 	name   string
 	copy   *Copy
-	after  Time // not before
-	until  Time // when it is over anyway
-	looked int  // how often it was looked for
+	back   *Lease // somebody else's, to be put in its place, or nil
+	after  Time   // not before
+	late   bool   // it was looked for, and may still arrive
+	until  Time   // when its lease is over
+	looked int    // how often it was looked for
 }
 
 const (
 	maxDebts   = 100_000 // a store; older ones are left to their TTL, and swept when met
 	auditEvery = time.Second
 	auditShare = 64 // leases an audit
-	lateLooks  = 3  // how often a store that may act late is looked into again
+	retryAfter = 100 * time.Millisecond
+	overstay   = 5 * time.Second // how long after its lease a copy may still be there
+	lateLooks  = 3               // how often a store that may act late is looked into again
 )
 
 // takeOut has a copy taken out of a store, now or as soon as it can be reached.
@@ -41,15 +48,16 @@ func (c *Core) tookOut(now Time, ask *Ask, vote Vote) {
 			s.has |= 1 << ask.Store
 		}
 	}
-	// Copies live a little longer in a store than their lease here.
-	until := ask.until.Add(5 * time.Second)
 	late := c.cfg.Stores[ask.Store].Late && ask.tries > 0 && ask.tries < lateLooks
-	if ask.Prev == nil || now >= until || vote.Verdict != Silent && !late {
+	if ask.Prev == nil || now >= ask.until.Add(overstay) || vote.Verdict != Silent && !late {
 		return
 	}
-	d := debt{name: ask.Name, copy: ask.Prev, until: until, looked: ask.tries + 1}
-	if vote.Verdict != Silent {
-		d.after = now.Add(time.Second << ask.tries)
+	d := debt{name: ask.Name, copy: ask.Prev, back: ask.foreign, until: ask.until, looked: ask.tries + 1}
+	switch {
+	case vote.Verdict != Silent:
+		d.late, d.after = true, now.Add(time.Second<<ask.tries)
+	case !vote.Unsent: // if the store is down that ends with Up
+		d.after = now.Add(retryAfter)
 	}
 	if len(w.debts) >= maxDebts {
 		w.debts = w.debts[1:]
@@ -59,9 +67,19 @@ func (c *Core) tookOut(now Time, ask *Ask, vote Vote) {
 
 // miss notes that a store may have no copy of the lease of s.
 func (c *Core) miss(store int, s *slot) {
-	if bit := uint64(1) << store; s.has&bit == 0 && s.queued&bit == 0 {
-		s.queued |= bit
-		c.stores[store].missing = append(c.stores[store].missing, s)
+	w, bit := &c.stores[store], uint64(1)<<store
+	if s.has&bit != 0 || s.queued&bit != 0 {
+		return
+	}
+	s.queued |= bit
+	w.missing = append(w.missing, s)
+	if len(w.missing) > 2*len(c.leases)+64 { // while a store is down, leases come and go
+		w.missing = slices.DeleteFunc(w.missing, func(s *slot) bool {
+			if s.lease == nil {
+				s.queued &^= bit
+			}
+			return s.lease == nil
+		})
 	}
 }
 
@@ -74,20 +92,30 @@ func (c *Core) Up(now Time, store int, incarnation string) {
 	case w.incarnation != incarnation:
 		c.event("store.restarted", store, "", "incarnation %s, was %s", incarnation, w.incarnation)
 		c.forgot(store)
+		c.void(now, store)
 	default:
 		c.event("store.up", store, "", "the connection was lost, the store was not restarted")
+		for _, s := range c.leases {
+			c.miss(store, s)
+		}
 	}
-	w.up, w.incarnation, w.auditAt = true, incarnation, now
+	for i := range w.debts {
+		if !w.debts[i].late {
+			w.debts[i].after = now
+		}
+	}
+	w.up, w.down, w.incarnation, w.auditAt = true, false, incarnation, now
 	c.pump(now)
 }
 
 // Down says that a store can't be asked. Whatever it was asked comes back as
 // silent votes.
 func (c *Core) Down(store int, why error) {
-	if c.stores[store].up {
+	w := &c.stores[store]
+	if !w.down {
 		c.event("store.down", store, "", "%v", why)
 	}
-	c.stores[store].up = false
+	w.up, w.down = false, true
 }
 
 // forgot says that a store may have lost every copy. Each live lease is put back.
@@ -124,12 +152,16 @@ func (c *Core) Chores(now Time, store, most int) []*Ask {
 		d := w.debts[0]
 		w.debts = w.debts[1:]
 		switch {
-		case now >= d.until:
+		case now >= d.until.Add(overstay):
 		case now < d.after:
 			w.debts = append(w.debts, d)
 		default:
-			asks = append(asks, &Ask{Store: store, why: whyTakeOut, until: d.until, tries: d.looked,
-				Request: Request{Name: d.name, Prev: d.copy}})
+			ask := &Ask{Store: store, why: whyTakeOut, until: d.until, tries: d.looked, foreign: d.back,
+				Request: Request{Name: d.name, Prev: d.copy}}
+			if d.back.Live(now) {
+				ask.Next, ask.TTL = d.back.Copy(), d.back.Left(now)
+			}
+			asks = append(asks, ask)
 		}
 	}
 	for range len(w.missing) {
@@ -164,6 +196,7 @@ func (c *Core) plant(now Time, store int, s *slot, why purpose) *Ask {
 	if left <= Drift(s.lease.TTL) {
 		return nil
 	}
+	s.asked |= 1 << store
 	return &Ask{Store: store, why: why, Request: Request{Name: s.name, Next: s.lease.Copy(), TTL: left}}
 }
 
@@ -175,7 +208,7 @@ func (c *Core) audit(now Time, store int, asks []*Ask) []*Ask {
 	for range min(auditShare, len(c.leases)) {
 		w.cursor = (w.cursor + 1) % len(c.leases)
 		s := c.leases[w.cursor]
-		if s.running != nil && s.running.rest != nil || s.queued>>store&1 == 1 {
+		if s.running != nil && s.running.rest != nil || (s.queued|s.asked)>>store&1 == 1 {
 			continue
 		}
 		why := whyAudit
@@ -196,6 +229,9 @@ func (c *Core) audit(now Time, store int, asks []*Ask) []*Ask {
 func (c *Core) putBack(now Time, ask *Ask, vote Vote) {
 	s := c.slots[ask.Name]
 	bit := uint64(1) << ask.Store
+	if s != nil {
+		s.asked &^= bit
+	}
 	current := s != nil && s.lease != nil && s.lease.Version == ask.Next.Version
 	switch {
 	case !current && vote.Verdict != Refused:
@@ -207,8 +243,7 @@ func (c *Core) putBack(now Time, ask *Ask, vote Vote) {
 		}
 	case !current:
 	case vote.Verdict == Silent:
-		s.has &^= bit
-		c.miss(ask.Store, s)
+		s.has &^= bit // Up or the audit tries again
 	case vote.Verdict == Granted:
 		if ask.why == whyAudit && s.has&bit != 0 {
 			c.event("store.copy_vanished", ask.Store, ask.Name, "the copy of a live lease was gone; all are put back")

@@ -1,0 +1,179 @@
+package commands
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// What is about the server.
+
+func timeOfDay(tx *Tx, _ [][]byte) Reply {
+	now := tx.engine.wall().UnixMicro()
+	return sayArray(sayText(strconv.FormatInt(now/1e6, 10)), sayText(strconv.FormatInt(now%1e6, 10)))
+}
+
+func role(*Session, [][]byte) Reply { return sayArray(sayText("master"), sayInt(0), sayArray()) }
+
+// wait is WAIT: clients mean "is it safe yet", and what was granted is.
+func wait(s *Session, args [][]byte) Reply {
+	_, ok1 := parseInt(args[1])
+	timeout, ok2 := parseInt(args[2])
+	switch {
+	case !ok1:
+		return sayFailure(errNotInteger)
+	case !ok2:
+		return sayFailure("ERR timeout is not an integer or out of range")
+	case timeout < 0:
+		return sayFailure("ERR timeout is negative")
+	}
+	up := int64(0)
+	for _, store := range s.engine.keeper.Status().Stores {
+		if store.Up {
+			up++
+		}
+	}
+	return sayInt(up)
+}
+
+func noCluster(*Session, [][]byte) Reply { return sayFailure(errNoCluster) }
+
+// configGet answers what clients ask of a Redis server before they use it.
+func configGet(s *Session, args [][]byte) Reply {
+	var items []Reply
+	for _, setting := range [...][2]string{
+		{"appendfsync", "always"},
+		{"appendonly", "yes"},
+		{"databases", strconv.Itoa(databases)},
+		{"maxmemory", "0"},
+		{"maxmemory-policy", "noeviction"},
+		{"notify-keyspace-events", ""},
+		{"replica-read-only", "yes"},
+		{"save", ""},
+		{"slave-read-only", "yes"},
+		{"timeout", "0"},
+	} {
+		if slices.ContainsFunc(args[2:], func(pattern []byte) bool {
+			return glob(string(appendLower(nil, pattern)), setting[0])
+		}) {
+			items = append(items, sayText(setting[0]), sayText(setting[1]))
+		}
+	}
+	return sayPairs(items...)
+}
+
+// A section is one part of INFO.
+type section struct {
+	name  string
+	write func(e *Engine, b *strings.Builder)
+}
+
+func sections() []section {
+	return []section{
+		{"Server", (*Engine).infoServer},
+		{"Clients", (*Engine).infoClients},
+		{"Memory", (*Engine).infoMemory},
+		{"Persistence", (*Engine).infoPersistence},
+		{"Stats", (*Engine).infoStats},
+		{"Replication", (*Engine).infoReplication},
+		{"Stores", (*Engine).infoStores},
+		{"Leases", (*Engine).infoLeases},
+		{"Journal", (*Engine).infoJournal},
+		{"Keyspace", (*Engine).infoKeyspace},
+	}
+}
+
+// info is INFO [section ...].
+func info(s *Session, args [][]byte) Reply {
+	everything := len(args) == 1
+	for _, arg := range args[1:] {
+		everything = everything || is(arg, "all") || is(arg, "everything") || is(arg, "default")
+	}
+	var b strings.Builder
+	for _, part := range sections() {
+		if !everything && !slices.ContainsFunc(args[1:], func(arg []byte) bool { return strings.EqualFold(string(arg), part.name) }) {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteString("\r\n")
+		}
+		fmt.Fprintf(&b, "# %s\r\n", part.name)
+		part.write(s.engine, &b)
+	}
+	return Reply{kind: verbatim, text: b.String()}
+}
+
+func (e *Engine) infoServer(b *strings.Builder) {
+	up := e.wall().Sub(e.started)
+	fmt.Fprintf(b, "redis_version:%s\r\nredis_mode:standalone\r\nserver_name:holdfast\r\nos:%s %s\r\narch_bits:64\r\nprocess_id:%d\r\nrun_id:%s\r\n",
+		e.version, runtime.GOOS, runtime.GOARCH, os.Getpid(), e.runID)
+	fmt.Fprintf(b, "uptime_in_seconds:%d\r\nuptime_in_days:%d\r\n", int64(up/time.Second), int64(up/(24*time.Hour)))
+}
+
+func (e *Engine) infoClients(b *strings.Builder) {
+	fmt.Fprintf(b, "connected_clients:%d\r\nblocked_clients:0\r\n", len(e.everybody()))
+}
+
+func (e *Engine) infoMemory(b *strings.Builder) {
+	fmt.Fprintf(b, "maxmemory:0\r\nmaxmemory_policy:noeviction\r\n")
+}
+
+func (e *Engine) infoPersistence(b *strings.Builder) {
+	fmt.Fprintf(b, "loading:0\r\naof_enabled:1\r\n")
+}
+
+func (e *Engine) infoStats(b *strings.Builder) {
+	fmt.Fprintf(b, "total_commands_processed:%d\r\n", e.served.Load())
+}
+
+func (e *Engine) infoReplication(b *strings.Builder) {
+	fmt.Fprintf(b, "role:master\r\nconnected_slaves:0\r\nmaster_replid:%s\r\nmaster_repl_offset:0\r\n", e.runID)
+}
+
+func (e *Engine) infoStores(b *strings.Builder) {
+	status := e.keeper.Status()
+	fmt.Fprintf(b, "stores:%d\r\nstrategy:%s\r\nstores_needed:%d\r\nstores_tolerated:%d\r\n",
+		len(status.Stores), status.Strategy, status.Need, status.Tolerates)
+	for i, s := range status.Stores {
+		state := "down"
+		if s.Up {
+			state = "up"
+		}
+		fmt.Fprintf(b, "store%d:name=%s,state=%s,granted=%d,refused=%d,silent=%d,queued=%d,missing=%d\r\n",
+			i, oneLine(s.Name), state, s.Granted, s.Refused, s.Silent, s.Queued, s.Missing)
+	}
+}
+
+func (e *Engine) infoLeases(b *strings.Builder) {
+	status := e.keeper.Status()
+	fmt.Fprintf(b, "leases:%d\r\nleases_untimed_total:%d\r\nleases_restored:%d\r\nmax_ttl_ms:%d\r\n",
+		status.Leases, status.Untimed, status.Restored, e.maxTTL.Milliseconds())
+}
+
+func (e *Engine) infoJournal(b *strings.Builder) {
+	status := e.keeper.Status()
+	fmt.Fprintf(b, "journal_first_number:%d\r\njournal_last_number:%d\r\n", uint64(status.Birth), uint64(status.Last))
+}
+
+// infoKeyspace counts the locks of each database that has any.
+func (e *Engine) infoKeyspace(b *strings.Builder) {
+	var counts [databases]int
+	e.keeper.Leases(func(name string) bool {
+		for db := range counts {
+			if _, ok := keyIn(db, name); ok {
+				counts[db]++
+				break
+			}
+		}
+		return false // only counted
+	}, 0)
+	for db, n := range counts {
+		if n > 0 {
+			fmt.Fprintf(b, "db%d:keys=%d,expires=%d\r\n", db, n, n)
+		}
+	}
+}

@@ -1,0 +1,159 @@
+package commands
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"holdfast/quorum"
+)
+
+// What looks at every lock of the session's database. It sees what is in the
+// keeper's table; what others hold directly in the stores is not listed.
+
+// matching returns whether a lock is of the session's database and matches a
+// pattern; "" matches all.
+func (s *Session) matching(pattern string) func(name string) bool {
+	db := s.db
+	return func(name string) bool {
+		key, ok := keyIn(db, name)
+		return ok && (pattern == "" || pattern == "*" || glob(pattern, key))
+	}
+}
+
+// listed returns the leases that match, sorted by name.
+func (s *Session) listed(pattern string) []*quorum.Lease {
+	found := s.engine.keeper.Leases(s.matching(pattern), 0)
+	slices.SortFunc(found, func(a, b *quorum.Lease) int { return strings.Compare(a.Name, b.Name) })
+	return found
+}
+
+func keys(s *Session, args [][]byte) Reply {
+	found := s.listed(string(args[1]))
+	names := make([]Reply, len(found))
+	for i, l := range found {
+		key, _ := keyIn(s.db, l.Name)
+		names[i] = sayText(key)
+	}
+	return sayArray(names...)
+}
+
+func dbsize(s *Session, _ [][]byte) Reply {
+	return sayInt(int64(s.engine.countLocks(s.matching(""))))
+}
+
+func (e *Engine) countLocks(match func(name string) bool) int {
+	n := 0
+	e.keeper.Leases(func(name string) bool {
+		if match(name) {
+			n++
+		}
+		return false // only counted, never collected
+	}, 0)
+	return n
+}
+
+// scanPage is the least that one SCAN returns if there is more: each looks at
+// all locks, so small pages would cost the square of their number.
+const scanPage = 1000
+
+// scan is SCAN. Locks are visited in the order of a hash of their names, and the
+// cursor is the hash to go on from, so that it needs no memory here and no lock
+// that stays is missed or seen twice.
+func scan(s *Session, args [][]byte) Reply {
+	from, err := strconv.ParseUint(string(args[1]), 10, 64)
+	if err != nil {
+		return sayFailure("ERR invalid cursor")
+	}
+	o, bad := parseScan(args[2:])
+	if bad != nil {
+		return *bad
+	}
+	match := s.matching(o.pattern)
+	found := s.engine.keeper.Leases(func(name string) bool {
+		return position(name) >= from && match(name)
+	}, 0)
+	type entry struct {
+		at  uint64
+		key Reply
+	}
+	page := make([]entry, 0, len(found))
+	for _, l := range found {
+		if o.kind == "" || o.kind == "string" {
+			key, _ := keyIn(s.db, l.Name)
+			page = append(page, entry{position(l.Name), sayText(key)})
+		}
+	}
+	slices.SortFunc(page, func(a, b entry) int { return cmp.Compare(a.at, b.at) })
+	end, cursor := min(o.count, len(page)), uint64(0)
+	for end > 0 && end < len(page) && page[end].at == page[end-1].at {
+		end++ // those with one hash are all of one page
+	}
+	if end < len(page) {
+		cursor = page[end].at
+	}
+	names := make([]Reply, end)
+	for i, e := range page[:end] {
+		names[i] = e.key
+	}
+	return sayArray(sayText(strconv.FormatUint(cursor, 10)), sayArray(names...))
+}
+
+type scanning struct {
+	pattern, kind string
+	count         int
+}
+
+func parseScan(args [][]byte) (o scanning, bad *Reply) {
+	o.count = scanPage
+	for i := 0; i < len(args); i += 2 {
+		switch {
+		case i+1 < len(args) && is(args[i], "count"):
+			n, ok := parseInt(args[i+1])
+			if !ok {
+				return o, &Reply{kind: failure, text: errNotInteger}
+			}
+			if n < 1 {
+				return o, &Reply{kind: failure, text: errSyntax}
+			}
+			o.count = int(min(max(n, scanPage), 1<<31))
+		case i+1 < len(args) && is(args[i], "match"):
+			o.pattern = string(args[i+1])
+		case i+1 < len(args) && is(args[i], "type"):
+			o.kind = strings.ToLower(string(args[i+1]))
+		default:
+			return o, &Reply{kind: failure, text: errSyntax}
+		}
+	}
+	return o, nil
+}
+
+// position is where SCAN visits a name: FNV-1a, cut to 48 bits, since some
+// clients read the cursor as a double; never 0, which is where a scan begins.
+func position(name string) uint64 {
+	h := uint64(14695981039346656037)
+	for i := range len(name) {
+		h = (h ^ uint64(name[i])) * 1099511628211
+	}
+	return max(h>>16, 1)
+}
+
+// flush refuses to end every lock there is: commands that clear a cache get sent
+// to the wrong server. Where there is none, there is nothing to refuse.
+func flush(s *Session, args [][]byte) Reply {
+	if len(args) > 2 || (len(args) == 2 && !is(args[1], "async") && !is(args[1], "sync")) {
+		return sayFailure(errSyntax)
+	}
+	match := func(string) bool { return true }
+	if is(args[0], "flushdb") {
+		match = s.matching("")
+	}
+	name, n := strings.ToUpper(string(args[0])), s.engine.countLocks(match)
+	if n == 0 {
+		return sayOK()
+	}
+	s.engine.log.Warn("flush refused", "command", name, "locks", n, "client", s.conn.Remote)
+	return sayFailure(fmt.Sprintf("ERR %s refused: %d locks are held; DEL ends them by name", name, n))
+}

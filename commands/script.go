@@ -1,0 +1,241 @@
+package commands
+
+import (
+	"container/list"
+	"crypto/sha1"
+	"encoding/hex"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"holdfast/quorum"
+)
+
+// Limits on scripts.
+const (
+	maxScript     = 128 << 10 // bytes of one
+	maxScripts    = 1024      // kept
+	maxScriptText = 8 << 20   // bytes of all that are kept
+	scriptTime    = 5 * time.Second
+)
+
+// A digest is the SHA-1 of a script's text, by which clients call it.
+type digest = [sha1.Size]byte
+
+// A script is a Lua program, compiled. It is never altered.
+type script struct {
+	digest digest
+	sha    string // the digest in hex
+	proto  *lua.FunctionProto
+	size   int // of its text
+}
+
+// scripts keeps the scripts that clients sent lately, for all sessions, and runs
+// them a few at a time.
+type scripts struct {
+	machines sync.Pool     // of *machine, ready for any script
+	turns    chan struct{} // one for each that may run now
+	running  sync.WaitGroup
+	closing  atomic.Bool
+	time     time.Duration // that one may take
+
+	mu     sync.Mutex
+	kept   map[digest]*list.Element // guarded by mu; of *script
+	recent *list.List               // guarded by mu; the last used first
+	text   int                      // guarded by mu; bytes of what is kept
+}
+
+func newScripts(turns int) *scripts {
+	return &scripts{
+		turns:  make(chan struct{}, turns),
+		time:   scriptTime,
+		kept:   map[digest]*list.Element{},
+		recent: list.New(),
+	}
+}
+
+// run calls f when it is its turn, on a goroutine that close waits for.
+func (s *scripts) run(f func()) {
+	s.running.Go(func() {
+		s.turns <- struct{}{}
+		defer func() { <-s.turns }()
+		f()
+	})
+}
+
+func (s *scripts) close() {
+	s.closing.Store(true)
+	s.running.Wait()
+}
+
+// find returns the script of a digest, nil if it is not kept.
+func (s *scripts) find(d digest) *script {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.kept[d]
+	if e == nil {
+		return nil
+	}
+	s.recent.MoveToFront(e)
+	return e.Value.(*script)
+}
+
+// load returns the script of a text, compiled and kept.
+func (s *scripts) load(text []byte) (*script, error) {
+	if len(text) > maxScript {
+		return nil, fmt.Errorf("a script of %d bytes is longer than %d", len(text), maxScript)
+	}
+	d := sha1.Sum(text)
+	if known := s.find(d); known != nil {
+		return known, nil
+	}
+	proto, err := compile(text)
+	if err != nil {
+		return nil, err
+	}
+	made := &script{digest: d, sha: hex.EncodeToString(d[:]), proto: proto, size: len(text)}
+	s.keep(made)
+	return made, nil
+}
+
+func (s *scripts) keep(made *script) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.kept[made.digest] != nil {
+		return // somebody else compiled it too
+	}
+	s.kept[made.digest] = s.recent.PushFront(made)
+	s.text += made.size
+	for len(s.kept) > maxScripts || s.text > maxScriptText {
+		oldest := s.recent.Remove(s.recent.Back()).(*script)
+		delete(s.kept, oldest.digest)
+		s.text -= oldest.size
+	}
+}
+
+func (s *scripts) flush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.kept)
+	s.recent.Init()
+	s.text = 0
+}
+
+// A job is a script with its arguments.
+type job struct {
+	script     *script
+	keys, argv [][]byte
+}
+
+func newJob(s *script, args [][]byte) (job, Reply) {
+	n, ok := parseInt(args[2])
+	switch {
+	case !ok:
+		return job{}, sayFailure(errNotInteger)
+	case n > int64(len(args)-3):
+		return job{}, sayFailure("ERR Number of keys can't be greater than number of args")
+	case n < 0:
+		return job{}, sayFailure("ERR Number of keys can't be negative")
+	}
+	return job{s, args[3 : 3+n], args[3+n:]}, Reply{}
+}
+
+func eval(s *Session, args [][]byte) (job, Reply) {
+	j, bad := newJob(nil, args)
+	if bad.kind == failure {
+		return j, bad
+	}
+	script, err := s.engine.scripts.load(args[1])
+	if err != nil {
+		return j, sayFailure(errorLine(err))
+	}
+	j.script = script
+	return j, Reply{}
+}
+
+func evalSHA(s *Session, args [][]byte) (job, Reply) {
+	d, ok := parseDigest(args[1])
+	if !ok {
+		return job{}, sayFailure(errNoScript)
+	}
+	j, bad := newJob(nil, args)
+	if bad.kind == failure {
+		return j, bad
+	}
+	if j.script = s.engine.scripts.find(d); j.script == nil {
+		return j, sayFailure(errNoScript)
+	}
+	return j, Reply{}
+}
+
+// parseDigest reads 40 hex digits in any case.
+func parseDigest(text []byte) (d digest, ok bool) {
+	if len(text) != hex.EncodedLen(len(d)) {
+		return d, false
+	}
+	_, err := hex.Decode(d[:], text)
+	return d, err == nil
+}
+
+// runScript answers op.Start. The keeper's mutex is free meanwhile: the names of
+// the op are the script's alone.
+func (c *call) runScript(op *quorum.Op, view *quorum.View) {
+	e := c.session.engine
+	e.scripts.run(func() { e.keeper.Resume(op, c.decideByScript(view)) })
+}
+
+// decideByScript runs the script on what the keeper shows. Whatever it calls
+// becomes one change. A script that ends by an error has changed nothing, where
+// Redis leaves what it had done so far: an error must not leave a lock behind.
+func (c *call) decideByScript(view *quorum.View) quorum.Plan {
+	e, tx := c.session.engine, &c.tx
+	tx.reset(c.cmd, c.db, view)
+	tx.script = true
+	for _, key := range c.job.keys {
+		name, err := lockName(c.db, key)
+		if err != nil {
+			panic(fmt.Sprintf("a name that was checked before: %v", err))
+		}
+		tx.show(key, name)
+	}
+	m, _ := e.scripts.machines.Get().(*machine)
+	if m == nil {
+		m = newMachine()
+	}
+	reply, raised := m.run(e, tx, c.job, c.cmd.flags&write == 0)
+	if !m.spoiled {
+		e.scripts.machines.Put(m)
+	}
+	tx.refused, tx.final = Reply{}, false // of what the script called
+	return c.conclude(reply, !raised)
+}
+
+func scriptLoad(s *Session, args [][]byte) Reply {
+	loaded, err := s.engine.scripts.load(args[2])
+	if err != nil {
+		return sayFailure(errorLine(err))
+	}
+	return sayText(loaded.sha)
+}
+
+func scriptExists(s *Session, args [][]byte) Reply {
+	items := make([]Reply, len(args)-2)
+	for i, arg := range args[2:] {
+		items[i] = sayInt(0)
+		if d, ok := parseDigest(arg); ok && s.engine.scripts.find(d) != nil {
+			items[i] = sayInt(1)
+		}
+	}
+	return sayArray(items...)
+}
+
+func scriptFlush(s *Session, args [][]byte) Reply {
+	if len(args) > 3 || (len(args) == 3 && !is(args[2], "sync") && !is(args[2], "async")) {
+		return sayFailure("ERR SCRIPT FLUSH only support SYNC|ASYNC option")
+	}
+	s.engine.scripts.flush()
+	return sayOK()
+}

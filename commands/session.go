@@ -1,0 +1,203 @@
+package commands
+
+import (
+	"sync"
+	"time"
+)
+
+// A Session is one connection. Begin is called for one command after the other,
+// and does not wait for what it begins.
+type Session struct {
+	engine *Engine
+	conn   Conn
+
+	// What follows is changed only by the commands of the session, of which one
+	// at a time is being begun, and then with mu held: others look, in CLIENT LIST.
+	mu            sync.Mutex
+	proto, db     int
+	authenticated bool
+	name          string
+	library       [2]string // name and version, from CLIENT SETINFO
+	doing         *command  // the last one begun
+	active        time.Time // when
+
+	under    *call     // guarded by mu; the calls under way, linked
+	waiting  []request // guarded by mu; behind a barrier, in order
+	draining bool      // guarded by mu; somebody is beginning what waited
+	closed   bool      // guarded by mu; once true, always true
+}
+
+// A request is a command that has not begun yet.
+type request struct {
+	args  [][]byte
+	reply func(b []byte, last bool)
+}
+
+// Begin begins the command that args, at least one, are. They are the session's
+// from now on, and must not be altered. reply is called exactly once, from any
+// goroutine and possibly before Begin returns, with RESP in the protocol that
+// the session spoke when the command began; if last, the connection is to be
+// closed once that is written. Calls of Begin must not overlap.
+//
+// Replies come when they are ready: putting them in the order of the commands
+// is the caller's.
+func (s *Session) Begin(args [][]byte, reply func(b []byte, last bool)) {
+	r := request{args, reply}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		r.answer(sayFailure(errHungUp), 2)
+		return
+	}
+	if s.draining || len(s.waiting) > 0 {
+		s.waiting = append(s.waiting, r)
+		s.mu.Unlock()
+		return
+	}
+	s.mu.Unlock()
+	c, p := s.engine.lookup(args)
+	if p == noProblem && c.flags&barrier != 0 && s.park(r) {
+		return
+	}
+	s.perform(c, p, r)
+}
+
+// park makes a barrier wait if anything is under way.
+func (s *Session) park(r request) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.under == nil {
+		return false
+	}
+	s.waiting = append(s.waiting, r)
+	return true
+}
+
+// drain begins what waited behind a barrier, once nothing is under way, until
+// it comes to another barrier that must wait. What Begin is asked for meanwhile
+// queues up behind, so commands still begin one after the other.
+func (s *Session) drain() {
+	for {
+		s.mu.Lock()
+		if len(s.waiting) == 0 {
+			s.waiting, s.draining = nil, false
+			s.mu.Unlock()
+			return
+		}
+		r := s.waiting[0]
+		c, p := s.engine.lookup(r.args)
+		if p == noProblem && c.flags&barrier != 0 && s.under != nil && !s.closed {
+			s.draining = false
+			s.mu.Unlock()
+			return
+		}
+		s.waiting[0] = request{}
+		s.waiting = s.waiting[1:]
+		closed := s.closed
+		s.mu.Unlock()
+		if closed {
+			r.answer(sayFailure(errHungUp), 2)
+			continue
+		}
+		s.perform(c, p, r)
+	}
+}
+
+// perform does what the command says, or starts it.
+func (s *Session) perform(c *command, p problem, r request) {
+	s.engine.served.Add(1)
+	s.mu.Lock()
+	s.active = s.engine.wall()
+	if p == noProblem {
+		s.doing = c
+	}
+	proto, db, authenticated := s.proto, s.db, s.authenticated
+	s.mu.Unlock()
+	switch {
+	case p != noProblem:
+		r.answer(p.words(c, r.args), proto)
+	case !authenticated && c.flags&noauth == 0:
+		r.answer(sayFailure(errNoAuth), proto)
+	case c.serve != nil:
+		reply := c.serve(s, r.args)
+		r.answer(reply, s.protocol()) // HELLO answers in the protocol it chose
+	default:
+		s.submit(c, r, proto, db)
+	}
+}
+
+func (r request) answer(reply Reply, proto int) {
+	r.reply(reply.appendTo(make([]byte, 0, reply.size()), proto), reply.last)
+}
+
+func (s *Session) protocol() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.proto
+}
+
+// Authenticated reports whether the client has said the password, or needs none.
+func (s *Session) Authenticated() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.authenticated
+}
+
+// Close ends the session: what is under way is cancelled, which undoes what it
+// had begun, and everything is still answered.
+func (s *Session) Close() {
+	s.engine.forget(s)
+	s.mu.Lock()
+	s.closed = true
+	var under []*call
+	for c := s.under; c != nil; c = c.next {
+		under = append(under, c)
+	}
+	mine := !s.draining
+	s.draining = true
+	s.mu.Unlock()
+	for _, c := range under {
+		if op := c.op.Load(); op != nil {
+			s.engine.keeper.Cancel(op)
+		}
+	}
+	if mine {
+		s.drain()
+	}
+}
+
+// add notes that a call is under way.
+func (s *Session) add(c *call) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.next = s.under
+	if c.next != nil {
+		c.next.prev = c
+	}
+	s.under = c
+}
+
+// remove notes that a call is over, and goes on with what waited for that.
+func (s *Session) remove(c *call) {
+	s.mu.Lock()
+	if c.prev == nil {
+		s.under = c.next
+	} else {
+		c.prev.next = c.next
+	}
+	if c.next != nil {
+		c.next.prev = c.prev
+	}
+	mine := s.under == nil && len(s.waiting) > 0 && !s.draining
+	s.draining = s.draining || mine
+	s.mu.Unlock()
+	if mine {
+		s.drain()
+	}
+}
+
+func (s *Session) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}

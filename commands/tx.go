@@ -1,0 +1,176 @@
+package commands
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"holdfast/quorum"
+)
+
+// A Tx is one or several commands that will be one change: what the leases were
+// shown to be, overlaid by what the commands have made of them so far. It is
+// used by one goroutine at a time, and nothing it does is seen by others before
+// its plan is carried out.
+type Tx struct {
+	engine *Engine
+	cmd    *command // under way, for the words of its errors
+	db     int
+	script bool // SET overwrites, as in Redis
+	view   *quorum.View
+	slots  []slot
+	more   []string // names that were used and are not ours to see
+
+	// What to answer when the stores turn the change down, since they have
+	// copies of somebody else. Unless final, it is looked at again first, with
+	// those copies shown.
+	refused Reply
+	final   bool
+
+	first [1]slot // of slots: most commands name one lock
+}
+
+// A slot is one lock in a Tx.
+type slot struct {
+	db   int
+	key  string // in db
+	name string
+	prev *quorum.Lease // as it was shown
+
+	// As the Tx sees it now.
+	held    bool
+	isText  bool
+	text    []byte // if isText
+	ttl     time.Duration
+	untimed bool
+
+	changed bool // it is not as it was shown
+	broken  bool // the lease that was shown is over: what is held now is another
+}
+
+// reset begins again, with another view, for a command sent by a client.
+func (tx *Tx) reset(cmd *command, db int, view *quorum.View) {
+	tx.cmd, tx.db, tx.view = cmd, db, view
+	if tx.slots == nil {
+		tx.slots = tx.first[:0]
+	}
+	tx.slots, tx.more = tx.slots[:0], tx.more[:0]
+	tx.refused, tx.final = cmd.refused, false
+}
+
+// show makes a lock of the current database part of the Tx. It reports false if
+// the op does not have it yet; then nothing the commands say counts, and the op
+// starts again with what plan asks for.
+func (tx *Tx) show(key []byte, name string) bool {
+	if tx.find(key) != nil {
+		return true
+	}
+	var lease *quorum.Lease
+	ok := false
+	if tx.view != nil {
+		lease, ok = tx.view.Lease(name)
+	}
+	if !ok {
+		tx.more = append(tx.more, name)
+		return false
+	}
+	s := slot{db: tx.db, key: name[len(name)-len(key):], name: name, prev: lease}
+	if lease != nil {
+		s.held, s.untimed, s.ttl = true, lease.Untimed, lease.Left(tx.view.Now)
+		s.text, s.isText = textOf(lease)
+	}
+	tx.slots = append(tx.slots, s)
+	return true
+}
+
+func (tx *Tx) find(key []byte) *slot {
+	for i := range tx.slots {
+		if s := &tx.slots[i]; s.db == tx.db && s.key == string(key) {
+			return s
+		}
+	}
+	return nil
+}
+
+// at returns the lock that the command under way calls key. It is there if the
+// table says where the command's keys are, which is an invariant.
+func (tx *Tx) at(key []byte) *slot {
+	s := tx.find(key)
+	if s == nil {
+		panic(fmt.Sprintf("command %q used a key that its table entry does not name", tx.cmd.name))
+	}
+	return s
+}
+
+// get returns the string of a lock, nil if it is free. It reports false if what
+// is there is no string.
+func (s *slot) get() ([]byte, bool) {
+	if !s.held {
+		return nil, true
+	}
+	return s.text, s.isText
+}
+
+// holds reports whether token is the holder's.
+func (s *slot) holds(token []byte) bool {
+	return s.held && s.isText && bytes.Equal(s.text, token)
+}
+
+// put makes text the lock's value for ttl from now. The same text goes on as the
+// same lease; another one is another holder, with a new fencing token.
+func (s *slot) put(text []byte, ttl time.Duration, untimed bool) {
+	if !s.holds(text) {
+		s.broken = true
+		s.text = bytes.Clone(text) // ours to keep, unlike the client's buffer
+	}
+	s.held, s.isText = true, true
+	s.renew(ttl, untimed)
+}
+
+// renew gives the lease another TTL from now.
+func (s *slot) renew(ttl time.Duration, untimed bool) {
+	s.ttl, s.untimed, s.changed = ttl, untimed, true
+}
+
+// drop frees the lock.
+func (s *slot) drop() {
+	s.held, s.text, s.changed, s.broken = false, nil, true, true
+}
+
+// plan returns what is to become of the locks.
+func (tx *Tx) plan() quorum.Plan {
+	if len(tx.more) > 0 {
+		return quorum.Plan{More: tx.more}
+	}
+	var parts []quorum.Part
+	for i := range tx.slots {
+		if s := &tx.slots[i]; s.changed && (s.held || s.prev != nil) {
+			parts = append(parts, s.part())
+		}
+	}
+	return quorum.Plan{Parts: parts}
+}
+
+func (s *slot) part() quorum.Part {
+	if !s.held {
+		return quorum.Part{Prev: s.prev, Name: s.name, Drop: true}
+	}
+	return quorum.Part{
+		Prev:    s.prev,
+		Name:    s.name,
+		Value:   s.value(),
+		TTL:     s.ttl,
+		Untimed: s.untimed,
+		// A lease that somebody made directly in the stores has no fencing token
+		// to keep: extending it makes it ours.
+		Renew: s.prev != nil && !s.prev.Foreign && !s.broken,
+	}
+}
+
+// value returns the bytes that keep what the slot holds.
+func (s *slot) value() []byte {
+	if s.isText {
+		return encode(s.text)
+	}
+	return s.prev.Value
+}

@@ -1,0 +1,11 @@
+// Package integration starts the real binary with real servers and real
+// clients, and asks as a stranger would: over TCP, by signals and exit statuses,
+// and by looking into the stores.
+//
+// Nothing here knows how the program works inside, so nothing here needs to
+// change when that does. Whatever waits for something polls for it; whatever
+// measures time counts it on this process's monotonic clock, from before a
+// request is sent and after its reply has come.
+//
+// HOLDFAST_TORTURE says how long the contention test goes on, 5s by default.
+package integration

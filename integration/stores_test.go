@@ -1,0 +1,173 @@
+package integration
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"holdfast/quorum/storetest"
+)
+
+// A store is a real server and a way into it past the program.
+type store struct {
+	*storetest.Server
+	t    testing.TB
+	kind string        // the scheme of its URL
+	db   *redis.Client // nil if it is no redis
+}
+
+// startStores starts one server for each kind, "redis" or "memcached".
+func startStores(t testing.TB, kinds ...string) []*store {
+	t.Helper()
+	var all []*store
+	for _, kind := range kinds {
+		s := &store{t: t, kind: kind}
+		if kind == "redis" {
+			s.Server = storetest.StartRedis(t)
+			s.db = dial(t, s.Addr())
+		} else {
+			s.Server = storetest.StartMemcached(t, "-M") // rather an error than an eviction
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+func (s *store) url() string { return s.kind + "://" + s.Addr() }
+
+// flags returns the flags that make the program use the stores.
+func flags(stores []*store, more ...string) []string {
+	for _, s := range stores {
+		more = append(more, "--store", s.url())
+	}
+	return more
+}
+
+// look returns what the store has under name, and what is left of its TTL, 0 if
+// it has none.
+func (s *store) look(name string) (value string, left time.Duration, ok bool) {
+	s.t.Helper()
+	if s.db == nil {
+		return s.lookMemcached(name)
+	}
+	ctx := s.t.Context()
+	value, err := s.db.Get(ctx, name).Result()
+	if err == redis.Nil {
+		return "", 0, false
+	}
+	if err == nil {
+		left, err = s.db.PTTL(ctx, name).Result()
+	}
+	if err != nil {
+		s.t.Fatalf("look for %q in %s: %v", name, s.url(), err)
+	}
+	return value, max(left, 0), true
+}
+
+// lookMemcached asks for the value and the TTL.
+//
+// Source: memcached's doc/protocol.txt, on meta get.
+func (s *store) lookMemcached(name string) (value string, left time.Duration, ok bool) {
+	s.t.Helper()
+	lines := s.ask("mg " + name + " t v\r\nmn\r\n")
+	if lines[0] == "EN" {
+		return "", 0, false
+	}
+	var size, seconds int
+	if _, err := fmt.Sscanf(lines[0], "VA %d t%d", &size, &seconds); err != nil || len(lines) < 2 || len(lines[1]) != size {
+		s.t.Fatalf("look for %q in %s: %q", name, s.url(), lines)
+	}
+	return lines[1], time.Duration(max(seconds, 0)) * time.Second, true
+}
+
+// ask sends a memcached something that ends with a request answered by MN, END
+// or OK, and returns the lines before that.
+func (s *store) ask(request string) (lines []string) {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", s.Addr())
+	if err != nil {
+		s.t.Fatalf("ask %s: %v", s.url(), err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := conn.Write([]byte(request)); err != nil {
+		s.t.Fatalf("ask %s %q: %v", s.url(), request, err)
+	}
+	for in := bufio.NewReader(conn); ; {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			s.t.Fatalf("ask %s %q: %v after %q", s.url(), request, err, lines)
+		}
+		line = strings.TrimSuffix(line, "\r\n")
+		if line == "MN" || line == "END" || line == "OK" {
+			return lines
+		}
+		lines = append(lines, line)
+	}
+}
+
+// count returns one of memcached's statistics.
+func (s *store) count(name string) int {
+	s.t.Helper()
+	for _, line := range s.ask("stats\r\n") {
+		if value, ok := strings.CutPrefix(line, "STAT "+name+" "); ok {
+			n, err := strconv.Atoi(value)
+			if err != nil {
+				s.t.Fatalf("%s: %q", s.url(), line)
+			}
+			return n
+		}
+	}
+	s.t.Fatalf("%s has no statistic %q", s.url(), name)
+	return 0
+}
+
+// flush empties the store and leaves it running.
+func (s *store) flush() {
+	s.t.Helper()
+	if s.db == nil {
+		s.ask("flush_all\r\n")
+		return
+	}
+	if err := s.db.FlushAll(s.t.Context()).Err(); err != nil {
+		s.t.Fatalf("flush %s: %v", s.url(), err)
+	}
+}
+
+// has reports whether there is a copy of ours under name that carries token.
+func (s *store) has(name, token string) bool {
+	s.t.Helper()
+	value, _, ok := s.look(name)
+	return ok && strings.HasPrefix(value, token+"~")
+}
+
+// empty reports whether there is nothing under name.
+func (s *store) empty(name string) bool {
+	s.t.Helper()
+	_, _, ok := s.look(name)
+	return !ok
+}
+
+// everywhere waits until something is so in every store.
+func everywhere(t testing.TB, what string, stores []*store, so func(*store) bool) {
+	t.Helper()
+	for _, s := range stores {
+		storetest.Eventually(t, what+" in "+s.url(), func() bool { return so(s) })
+	}
+}
+
+// port returns the port alone.
+func port(s *store) string {
+	s.t.Helper()
+	_, port, err := net.SplitHostPort(s.Addr())
+	if err != nil {
+		s.t.Fatalf("split %q: %v", s.Addr(), err)
+	}
+	return port
+}

@@ -1,0 +1,90 @@
+package persist
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"holdfast/quorum"
+)
+
+// Commit implements [quorum.Journal]: all records are on disk after a crash, or
+// none. It keeps nothing of them. After an error no call succeeds any more.
+func (j *Journal) Commit(records []quorum.Record, sync bool) error {
+	if err := j.commit(records, sync); err != nil {
+		return fmt.Errorf("journal: commit %d records: %w", len(records), err)
+	}
+	return nil
+}
+
+func (j *Journal) commit(records []quorum.Record, sync bool) error {
+	b, err := j.engine.newBatch()
+	if err != nil {
+		return err
+	}
+	now := j.opts.Clock.Now()
+	for i := range records {
+		if err := j.addRecord(b, &records[i], now); err != nil {
+			j.engine.fail(err) // what we cannot write we must not grant, now or later
+			return err
+		}
+	}
+	return j.write(b, sync)
+}
+
+// write commits a batch, which is of no use afterwards.
+func (j *Journal) write(b *pebble.Batch, sync bool) error {
+	if b.Count() == 0 && !sync {
+		return b.Close()
+	}
+	start := time.Now()
+	if err := j.engine.run(func() error { return j.engine.commit(b, sync) }); err != nil {
+		return err
+	}
+	if sync {
+		j.opts.OnSync(time.Since(start))
+	}
+	return nil
+}
+
+func (j *Journal) addRecord(b *pebble.Batch, r *quorum.Record, now quorum.Time) error {
+	for _, e := range r.Entries {
+		if err := j.addEntry(b, e, now); err != nil {
+			return err
+		}
+	}
+	if r.Limit > j.limit { // it never goes back, and neither do numbers
+		j.limit = r.Limit
+		if err := b.Set([]byte(metaLimit), numberValue(metaLimit, uint64(r.Limit)), nil); err != nil {
+			return err
+		}
+	}
+	if n := j.eras.current; r.Now > j.eras.known[n].last {
+		return j.setEra(b, era{boot: j.eras.known[n].boot, last: r.Now})
+	}
+	return nil
+}
+
+func (j *Journal) addEntry(b *pebble.Batch, e quorum.Entry, now quorum.Time) error {
+	j.key = leaseKey(j.key, e.Name)
+	if e.Lease == nil {
+		return b.Delete(j.key, nil)
+	}
+	return j.setRecord(b, newRecord(e, j.eras.current, now))
+}
+
+// setRecord writes a record under j.key.
+func (j *Journal) setRecord(b *pebble.Batch, r record) error {
+	var err error
+	if j.value, err = appendRecord(j.value, j.key, r); err != nil {
+		return err
+	}
+	return b.Set(j.key, j.value, nil)
+}
+
+// setEra writes the current era.
+func (j *Journal) setEra(b *pebble.Batch, e era) error {
+	n := j.eras.current
+	j.eras.known[n] = e
+	return b.Set(eraKey(n), eraValue(n, e), nil)
+}

@@ -1,0 +1,92 @@
+package persist
+
+import (
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// A disk is a filesystem whose first failed write or sync is its last: the error
+// goes to fail, and never to pebble. Who wrote is left waiting for ever.
+//
+// pebble cannot be trusted with such an error. Depending on where it meets one it
+// reports it, tries again, or panics with a mutex in a state in which Go ends the
+// process on the spot; and nothing it could do would make the write succeed.
+type disk struct {
+	vfs.FS
+	fail func(error)
+}
+
+// Create implements vfs.FS.
+func (d *disk) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := d.FS.Create(name, category)
+	d.final("create", name, err)
+	return &file{f, d, name}, nil
+}
+
+// ReuseForWrite implements vfs.FS.
+func (d *disk) ReuseForWrite(from, to string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := d.FS.ReuseForWrite(from, to, category)
+	d.final("create", to, err)
+	return &file{f, d, to}, nil
+}
+
+// OpenDir implements vfs.FS. Folders are synced, too.
+func (d *disk) OpenDir(name string) (vfs.File, error) {
+	f, err := d.FS.OpenDir(name)
+	if err != nil {
+		return nil, err
+	}
+	return &file{f, d, name}, nil
+}
+
+// Unwrap implements vfs.FS.
+func (d *disk) Unwrap() vfs.FS { return d.FS }
+
+// final returns only if there is no error.
+func (d *disk) final(operation, name string, err error) {
+	if err != nil {
+		d.fail(fmt.Errorf("%s %s: %w", operation, name, err))
+		select {}
+	}
+}
+
+// A file is one that is written on a disk.
+type file struct {
+	vfs.File
+	disk *disk
+	name string
+}
+
+// Write implements vfs.File.
+func (f *file) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p)
+	f.disk.final("write", f.name, err)
+	return n, nil
+}
+
+// WriteAt implements vfs.File.
+func (f *file) WriteAt(p []byte, off int64) (int, error) {
+	n, err := f.File.WriteAt(p, off)
+	f.disk.final("write", f.name, err)
+	return n, nil
+}
+
+// Sync implements vfs.File.
+func (f *file) Sync() error {
+	f.disk.final("sync", f.name, f.File.Sync())
+	return nil
+}
+
+// SyncData implements vfs.File.
+func (f *file) SyncData() error {
+	f.disk.final("sync", f.name, f.File.SyncData())
+	return nil
+}
+
+// SyncTo implements vfs.File.
+func (f *file) SyncTo(length int64) (fullSync bool, err error) {
+	fullSync, err = f.File.SyncTo(length)
+	f.disk.final("sync", f.name, err)
+	return fullSync, nil
+}

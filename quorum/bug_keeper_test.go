@@ -1,0 +1,113 @@
+package quorum_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"holdfast/quorum"
+)
+
+// A sham is a store that can be connected to and then fails every batch, until
+// it was connected to often enough.
+type sham struct {
+	quorum.Store
+	connects, most int
+}
+
+func (s *sham) Connect(ctx context.Context) (string, error) {
+	s.connects++
+	return s.Store.Connect(ctx)
+}
+
+func (s *sham) Do(ctx context.Context, requests []quorum.Request, votes []quorum.Vote) error {
+	if s.connects < s.most {
+		return errors.New("connection reset")
+	}
+	return s.Store.Do(ctx, requests, votes)
+}
+
+func TestAStoreThatFailsEveryBatchIsNotConnectedToWithoutAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s *sham
+		openHouse(t, 1, func(_ *house, o *quorum.Options) {
+			s = &sham{Store: o.Members[0].Store, most: 500}
+			o.Members[0].Store = s
+		})
+		pass(time.Second)
+		if s.connects > 50 {
+			t.Errorf("connected to %d times within a second, want a pause in between", s.connects)
+		}
+	})
+}
+
+func TestAQueueOfExpiredVotesHoldsUpNoUndo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := openHouse(t, 1)
+		h.fakes[0].Delay(200 * time.Millisecond)
+		for i := range 6000 {
+			h.begin(acquiring(fmt.Sprint("lock", i), "token", time.Minute))
+		}
+		pass(260 * time.Millisecond) // all of them are given up
+		h.fakes[0].Delay(0)
+		pass(150 * time.Millisecond) // the batch that was under way is answered
+		if got := h.keeper.Status().Stores[0].Queued; got > 0 {
+			t.Errorf("%d requests wait for a store that answers at once, want none", got)
+		}
+		pass(time.Minute)
+		if got := len(h.fakes[0].Copies()); got > 0 {
+			t.Errorf("%d copies of attempts that failed are left, want none", got)
+		}
+	})
+}
+
+func TestCloseEndsThoughAStoreAnswersSlowerThanItIsAudited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := openHouse(t, 1, func(_ *house, o *quorum.Options) { o.Timeout = 5 * time.Second })
+		h.fakes[0].Delay(time.Second)
+		h.takes(time.Second, acquiring("orders", "token", time.Hour), quorum.Changed)
+		closed := make(chan error, 1)
+		go func() { closed <- h.keeper.Close() }()
+		pass(time.Minute)
+		if len(closed) == 0 {
+			t.Error("not closed within a minute, want nothing new to be asked of the store")
+		}
+		h.fakes[0].Delay(0)
+		<-closed
+	})
+}
+
+// A full store answers every swap with an error of its own; the connection is
+// as good as before. It has room again after so many batches.
+type full struct {
+	quorum.Store
+	batches, most int
+}
+
+func (s *full) Do(ctx context.Context, requests []quorum.Request, votes []quorum.Vote) error {
+	if s.batches++; s.batches > s.most {
+		return s.Store.Do(ctx, requests, votes)
+	}
+	for i := range votes {
+		votes[i] = quorum.Vote{Err: errors.New("OOM command not allowed")}
+	}
+	return nil
+}
+
+func TestAStoreThatAnswersWithErrorsIsNotPesteredWithUpkeep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &full{most: 1000}
+		h := openHouse(t, 3, func(_ *house, o *quorum.Options) {
+			s.Store = o.Members[2].Store
+			o.Members[2].Store = s
+		})
+		h.takes(0, acquiring("orders", "token", time.Hour), quorum.Changed)
+		pass(time.Second)
+		if s.batches > 100 {
+			t.Errorf("%d batches within a second for one copy, want a pause in between", s.batches)
+		}
+	})
+}
