@@ -1,0 +1,28 @@
+package quorum
+
+// An Ask is one request under way to one store.
+type Ask struct {
+	Store int
+	Request
+	Deadline Time // after which it need not be sent any more; 0: none
+
+	why     purpose
+	attempt *attempt // whyVote
+	reading *reading // whyRead
+	part    int      // of attempt or reading
+	again   bool     // asked a second time: a leftover of ours was in the way
+	until   Time     // when the lease of the copy that it takes out is over
+	tries   int      // how often a leftover was looked for
+	foreign *Lease   // somebody else's, to be put in its place
+}
+
+type purpose uint8
+
+const (
+	whyVote    purpose = iota // a part of a change
+	whyRead                   // a look for other people's copies
+	whyTakeOut                // a copy that must not stay: undo, release, leftover
+	whyPutBack                // a copy of a live lease that may be missing
+	whyAudit                  // the same, of a copy that should be there
+	whyBeat                   // is anybody there?
+)

@@ -1,0 +1,178 @@
+package quorum
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+func (c *Core) win(now Time, a *attempt) {
+	validity, ttl := time.Duration(1<<62), time.Duration(0)
+	creates := false
+	for p := range a.parts {
+		part := &a.parts[p]
+		if part.Drop {
+			continue
+		}
+		if v := Validity(part.TTL, now.Sub(a.start)); v < validity {
+			validity, ttl = v, part.TTL
+		}
+		creates = creates || part.Prev == nil
+	}
+	switch {
+	case validity <= 0 && c.breaks&breakTooSlow == 0:
+		c.lose(now, a, Result{Outcome: Failed, Err: fmt.Errorf(
+			"change %q: %d of %d stores and the journal agreed after %v, too late for a TTL of %v; it is undone: %w",
+			a.parts[0].Name, c.cfg.Need, len(c.cfg.Stores), now.Sub(a.start).Round(time.Microsecond), ttl, ErrTooSlow)})
+		return
+	case a.op.gone && creates:
+		c.lose(now, a, Result{Outcome: Unchanged}) // nobody is there to release it
+		return
+	}
+	if creates := slices.ContainsFunc(a.next, func(l *Lease) bool { return l != nil }); !creates {
+		validity = 0
+	}
+	a.decided = true
+	c.confirm(a)
+	for p, lease := range a.next {
+		s := c.slots[a.parts[p].Name]
+		if lease == nil {
+			c.clear(s)
+			continue
+		}
+		if lease.Untimed && a.parts[p].Prev == nil {
+			c.untimed++
+		}
+		c.put(s, lease, a.granted(p, len(c.cfg.Stores)))
+	}
+	c.settle(a.op, Result{Outcome: Changed, Leases: a.next, Validity: validity, Took: now.Sub(a.op.began)})
+}
+
+// granted returns the stores that granted part p, one bit each.
+func (a *attempt) granted(p, stores int) (has uint64) {
+	for i, b := range a.ballots[p*stores : (p+1)*stores] {
+		if b.in && b.vote == Granted {
+			has |= 1 << i
+		}
+	}
+	return has
+}
+
+// confirm puts on record what a pending record leaves open: whether a lease of
+// another value was replaced, and what was released in its company. A crash
+// that loses this leaves either holder as owner.
+func (c *Core) confirm(a *attempt) {
+	var entries []Entry
+	for p := range a.parts {
+		part := &a.parts[p]
+		prev := c.slots[part.Name].lease
+		if part.Drop && prev != nil || prev != nil && string(prev.Value) != string(part.Value) {
+			entries = append(entries, Entry{Name: part.Name, Lease: a.next[p]})
+		}
+	}
+	if len(entries) > 0 {
+		c.out.Write(Record{Entries: entries}, false, nil)
+	}
+}
+
+// lose ends an attempt that is not granted, and undoes it: in every store that
+// granted or stayed silent, this very copy is swapped back to what was there.
+func (c *Core) lose(now Time, a *attempt, result Result) {
+	a.decided = true
+	result.Took = now.Sub(a.op.began)
+	entries := make([]Entry, 0, len(a.parts))
+	replaced := false
+	for p := range a.parts {
+		part := &a.parts[p]
+		s := c.slots[part.Name]
+		prev := c.live(now, s)
+		c.undo(now, a, p, s, prev)
+		if a.next[p] != nil {
+			entries = append(entries, Entry{Name: part.Name, Lease: prev, Pending: s.or != nil, Replaced: s.or})
+			replaced = replaced || prev != nil
+		}
+	}
+	if !replaced {
+		c.out.Write(Record{Entries: entries}, false, nil)
+		c.settle(a.op, result)
+		return
+	}
+	// The pending record on disk would deny until the later deadline and take
+	// either holder as owner: no error leaves before that is put right.
+	a.awaiting = result
+	c.out.Write(Record{Entries: entries}, true, &Want{attempt: a, undone: true})
+}
+
+func (c *Core) undo(now Time, a *attempt, p int, s *slot, prev *Lease) {
+	n := len(c.cfg.Stores)
+	part := &a.parts[p]
+	for i, b := range a.ballots[p*n : (p+1)*n] {
+		if b.in && (b.vote == Refused || b.vote == Silent && b.unsent) {
+			continue
+		}
+		ask := &Ask{Store: i, why: whyTakeOut, Request: Request{Name: part.Name}}
+		if b.in && b.vote == Silent {
+			ask.tries = 1 // it may act on the change later than on this: see tookOut
+		}
+		if a.next[p] != nil {
+			ask.Prev, ask.until = a.next[p].Copy(), a.next[p].Until
+		}
+		switch back := part.Prev; {
+		case back != nil && back.Foreign && back.Live(now):
+			ask.Next, ask.TTL, ask.foreign = back.Copy(), back.Left(now), back
+		case prev != nil:
+			ask.Next, ask.TTL = prev.Copy(), prev.Left(now)
+			s.has &^= 1 << i
+			c.miss(i, s)
+		}
+		if ask.Prev != nil || ask.Next != nil {
+			c.out.Ask(ask)
+		}
+	}
+}
+
+// Written says that what want waited for is on disk, or with an error that it
+// may not be, and that the journal is of no use any more.
+func (c *Core) Written(now Time, want *Want, err error) {
+	if err != nil {
+		c.fail(err)
+	}
+	switch a := want.attempt; {
+	case a == nil && err == nil:
+		c.limit = max(c.limit, want.limit)
+		thirst := c.thirst
+		c.thirst = nil
+		for _, op := range thirst {
+			c.again(now, op)
+		}
+	case a == nil:
+	case want.undone && err != nil: // after a restart it may have been granted after all
+		c.settle(a.op, Result{Outcome: Failed, Err: err, Took: a.awaiting.Took})
+	case want.undone:
+		c.settle(a.op, a.awaiting)
+	case a.decided:
+	case err != nil:
+		a.decided = true
+		for p := range a.parts {
+			s := c.slots[a.parts[p].Name]
+			c.undo(now, a, p, s, c.live(now, s))
+		}
+		c.settle(a.op, Result{Outcome: Failed, Err: err, Took: now.Sub(a.op.began)})
+	default:
+		a.onDisk = true
+		c.judge(now, a)
+	}
+	c.pump(now)
+}
+
+// fail says that the journal failed. Nothing is granted from now on; leases
+// already given stay as they are.
+func (c *Core) fail(err error) {
+	if c.dead == nil {
+		c.dead = err
+	}
+	for _, op := range c.thirst {
+		c.settle(op, Result{Outcome: Failed, Err: c.dead})
+	}
+	c.thirst = nil
+}

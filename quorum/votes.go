@@ -1,0 +1,184 @@
+package quorum
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/hashicorp/go-multierror"
+)
+
+// Voted takes a store's answer.
+func (c *Core) Voted(now Time, ask *Ask, vote Vote) {
+	switch ask.why {
+	case whyVote:
+		c.vote(now, ask, vote)
+	case whyRead:
+		c.readVote(now, ask, vote)
+	case whyTakeOut:
+		c.tookOut(now, ask, vote)
+	case whyPutBack, whyAudit:
+		c.putBack(now, ask, vote)
+	}
+	c.pump(now)
+}
+
+func (c *Core) vote(now Time, ask *Ask, vote Vote) {
+	a := ask.attempt
+	b := &a.ballots[ask.part*len(c.cfg.Stores)+ask.Store]
+	if a.decided || b.in {
+		c.straggler(ask, vote)
+		return
+	}
+	leftover := c.leftover(ask.Name, vote.Found)
+	if vote.Verdict == Refused && !ask.again && (leftover || c.inDoubt(ask.Name, vote.Found)) {
+		// What is in the way is a copy of an attempt of ours that failed, or of a
+		// lease that is over. Nobody holds by it, and only this very copy goes.
+		if leftover {
+			c.event("store.leftover", ask.Store, ask.Name, "copy %v of an ended attempt was in the way", vote.Found.Version)
+		}
+		second := *ask
+		second.Prev, second.OrNone, second.again = vote.Found, true, true
+		c.out.Ask(&second)
+		return
+	}
+	*b = ballot{in: true, vote: vote.Verdict, unsent: vote.Unsent, err: vote.Err}
+	count := &a.counts[ask.part]
+	switch vote.Verdict {
+	case Granted:
+		count.Granted++
+	case Refused:
+		count.Refused++
+	default:
+		count.Silent++
+	}
+	c.judge(now, a)
+}
+
+// leftover reports whether a copy is ours and of nothing that lives or is under way.
+func (c *Core) leftover(name string, found *Copy) bool {
+	if found == nil || found.Opaque || found.Version == 0 || found.Version.Author() != c.cfg.Author ||
+		found.Version < c.births || found.Version.Count() > c.count {
+		return false
+	}
+	s := c.slots[name]
+	if s == nil {
+		return true
+	}
+	if s.lease != nil && s.lease.Version == found.Version {
+		return false
+	}
+	if s.running != nil && s.running.rest != nil {
+		for _, next := range s.running.rest.next {
+			if next != nil && next.Version == found.Version {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// inDoubt reports whether a copy is one of the two of which a crash left open
+// which one is the lease's: the store may have either.
+func (c *Core) inDoubt(name string, found *Copy) bool {
+	s := c.slots[name]
+	return s != nil && s.or != nil && found != nil && (found.Version == s.lease.Version || found.Version == s.or.Version)
+}
+
+// straggler takes an answer that came after the decision. If the change was
+// undone, its undo is behind this very request in the store's lane.
+func (c *Core) straggler(ask *Ask, vote Vote) {
+	s := c.slots[ask.Name]
+	if vote.Verdict == Granted && s != nil && s.lease != nil && ask.Next != nil && s.lease.Version == ask.Next.Version {
+		s.has |= 1 << ask.Store
+	}
+}
+
+// judge decides an attempt as soon as the votes and the journal allow it.
+func (c *Core) judge(now Time, a *attempt) {
+	if a.decided {
+		return
+	}
+	won, held, mute := true, -1, -1
+	for p, count := range a.counts {
+		switch Tally(len(c.cfg.Stores), c.cfg.Need, count) {
+		case LostHeld:
+			held = p
+		case LostMute:
+			mute = p
+		case Undecided:
+			won = false
+		}
+	}
+	switch {
+	case held >= 0:
+		c.lose(now, a, Result{Outcome: Held})
+	case mute >= 0:
+		c.lose(now, a, Result{Outcome: Failed, Err: c.noQuorum(a, mute)})
+	case won && (a.onDisk || c.breaks&breakJournalFirst != 0):
+		c.win(now, a)
+	}
+}
+
+// noQuorum says how the vote on part p ended, and why each silent store was so.
+func (c *Core) noQuorum(a *attempt, p int) error {
+	n := len(c.cfg.Stores)
+	why := &multierror.Error{ErrorFormat: oneLine}
+	for i, b := range a.ballots[p*n : (p+1)*n] {
+		if b.in && b.vote == Silent && b.err != nil {
+			why = multierror.Append(why, fmt.Errorf("%s: %w", c.cfg.Names[i], b.err))
+		}
+	}
+	return c.quorumError("change", a.parts[p].Name, a.counts[p], why)
+}
+
+// expirePatience counts the stores that are out for too long as silent.
+func (c *Core) expirePatience(now Time) {
+	for len(c.timed) > 0 && (c.timed[0].over() || c.timed[0].deadline <= now) {
+		t := c.timed[0]
+		c.timed[0] = timed{}
+		if c.timed = c.timed[1:]; len(c.timed) == 0 {
+			c.timed = nil
+		}
+		switch {
+		case t.over():
+		case t.attempt != nil:
+			c.outOfPatience(t.attempt)
+			if c.judge(now, t.attempt); !t.attempt.decided {
+				c.slow = append(c.slow, t.attempt)
+			}
+		default:
+			c.endRead(now, t.reading)
+		}
+	}
+}
+
+// void takes back what a store granted in changes still undecided: it forgot.
+func (c *Core) void(now Time, store int) {
+	open := slices.DeleteFunc(c.slow, func(a *attempt) bool { return a.decided })
+	c.slow = open
+	for _, t := range c.timed {
+		if t.attempt != nil && !t.attempt.decided {
+			open = append(slices.Clip(open), t.attempt)
+		}
+	}
+	for _, a := range open {
+		for p := range a.parts {
+			if b := &a.ballots[p*len(c.cfg.Stores)+store]; b.in && b.vote == Granted {
+				*b = ballot{in: true, unsent: true, err: errForgot}
+				a.counts[p].Granted--
+				a.counts[p].Silent++
+			}
+		}
+		c.judge(now, a)
+	}
+}
+
+func (c *Core) outOfPatience(a *attempt) {
+	n := len(c.cfg.Stores)
+	for i := range a.ballots {
+		if b := &a.ballots[i]; !b.in {
+			*b = ballot{in: true, err: fmt.Errorf("no answer within %v", c.cfg.Timeout)}
+			a.counts[i/n].Silent++
+		}
+	}
+}
