@@ -33,13 +33,20 @@ type program struct {
 	welcome string // its start-up line
 	logs    *log   // of this life
 	died    chan struct{}
+
+	told strings.Builder // what it said in earlier lives
 }
 
 // startHoldfast starts a holdfast with args besides its address and data folder.
 func startHoldfast(t testing.TB, args ...string) *program {
 	t.Helper()
 	p := &program{t: t, args: args, dir: filepath.Join(t.TempDir(), "data")}
-	t.Cleanup(p.kill)
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Log(p.told.String())
+		}
+	})
 	p.start()
 	return p
 }
@@ -111,8 +118,8 @@ func (p *program) signal(signal os.Signal) {
 }
 
 // wait waits until the program is gone and returns its exit status, -1 if a
-// signal ended it. What it logged is looked through, and shown if the test has
-// failed.
+// signal ended it. What it logged is looked through, and shown at the end if the
+// test has failed.
 func (p *program) wait() (status int) {
 	p.t.Helper()
 	patience := time.NewTimer(30 * time.Second)
@@ -132,9 +139,7 @@ func (p *program) wait() (status int) {
 			p.t.Errorf("holdfast logged %q", trouble)
 		}
 	}
-	if p.t.Failed() {
-		p.t.Logf("%s%s", p.welcome, p.logs)
-	}
+	p.told.WriteString(p.welcome + text)
 	return status
 }
 
