@@ -90,7 +90,9 @@ func refusals(visits []visit, c conf.Config) (reasons []error) {
 				reasons = append(reasons, fmt.Errorf("%s and %s are the same server (run id %s): it would vote twice", earlier.name, v.name, v.facts.RunID))
 			}
 		}
-		if v.facts.MayEvict && !c.AllowEviction {
+		// Memcached evicts unless it is told not to, and copies that vanish are put
+		// back: for it that is a note. Whoever sets a policy in Redis meant a cache.
+		if v.facts.MayEvict && !c.AllowEviction && v.facts.Kind != "memcached" {
 			reasons = append(reasons, fmt.Errorf("%s may drop locks to make room (%s); turn that off there, or say --allow-eviction: copies that vanish are then put back", v.name, v.facts.Eviction))
 		}
 		if v.facts.Role != "" && v.facts.Role != "master" {

@@ -27,7 +27,7 @@ func TestCheckSaysWhatIsWrong(t *testing.T) {
 		{"one server twice", flags(good[:2], "--store", "redis://localhost:"+port(good[0])), 1, []string{"are the same server", "vote twice"}},
 		{"an evicting redis", flags(good[:2], "--store", evicting), 1, []string{evicting, "may drop locks", "allkeys-lru", "--allow-eviction"}},
 		{"an evicting redis that is allowed", flags(good[:2], "--store", evicting, "--allow-eviction", "true"), 0, []string{"allkeys-lru", "All is well"}},
-		{"an evicting memcached", flags(good[:2], "--store", evictingToo), 1, []string{evictingToo, "may drop locks", "-M"}},
+		{"an evicting memcached, as they all are unless told otherwise", flags(good[:2], "--store", evictingToo), 0, []string{evictingToo, "-M", "All is well"}},
 		{"a wrong password", flags(good[:2], "--store", locked), 1, []string{"NOT REACHED", "WRONGPASS"}},
 	} {
 		t.Run(c.what, func(t *testing.T) {

@@ -52,6 +52,9 @@ func (in *input) take(n int) {
 	}
 }
 
+// unread drops the last n bytes received.
+func (in *input) unread(n int) { in.w -= n }
+
 // fill waits for bytes, and returns how many have come.
 func (in *input) fill() (int, error) {
 	if in.raw == nil {

@@ -110,10 +110,19 @@ func (c *client) await(stalled bool) error {
 	c.armLocked()
 	c.mu.Unlock()
 
-	if _, err := c.fill(); isTimeout(err) {
+	n, err := c.fill()
+	switch {
+	case isTimeout(err):
 		return c.checkIdle()
-	} else if err != nil {
+	case err != nil:
 		return errGone
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopping {
+		// Bytes that come after the kick, and before this goroutine is scheduled,
+		// win against it: the poller reports them and no deadline.
+		c.in.unread(n)
 	}
 	return nil
 }
