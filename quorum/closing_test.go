@@ -212,3 +212,25 @@ func TestTheBootClockNeverGoesBack(t *testing.T) {
 		t.Errorf("boot id %q, then %q (%v), want the same one twice", one, two, err)
 	}
 }
+
+func TestCloseAnswersWhatIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := openHouse(t, 1)
+		h.fakes[0].Pause()
+		first, behind := make(chan quorum.Result, 1), make(chan quorum.Result, 1)
+		for _, done := range []chan quorum.Result{first, behind} {
+			op := acquiring("orders", "token", time.Minute)
+			op.Done = func(r quorum.Result) { done <- r }
+			h.keeper.Submit(op)
+		}
+		synctest.Wait()
+		closed := make(chan error, 1)
+		go func() { closed <- h.keeper.Close() }()
+		for _, done := range []chan quorum.Result{first, behind} {
+			if r := <-done; !errors.Is(r.Err, quorum.ErrClosed) && !errors.Is(r.Err, quorum.ErrNoQuorum) {
+				t.Errorf("an op under way ended with %v (%v), want that the keeper was closed, or no quorum", r.Outcome, r.Err)
+			}
+		}
+		<-closed
+	})
+}

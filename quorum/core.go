@@ -355,6 +355,18 @@ func (c *Core) pump(now Time) {
 	}
 }
 
+// Close ends every op that is waiting or under way with why. What is under way
+// is not undone: it may have been granted, and a restart finds it in the journal.
+func (c *Core) Close(why error) {
+	for _, s := range c.slots {
+		for _, op := range append(s.waiting, s.running) {
+			if op != nil && op.state != opDone {
+				c.finish(op, Result{Outcome: Failed, Err: why})
+			}
+		}
+	}
+}
+
 // Cancel says that the client of op hung up. An op that would give it a lease
 // is dropped or undone; a release is not: the client meant it.
 func (c *Core) Cancel(op *Op) { op.gone = true }

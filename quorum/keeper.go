@@ -110,9 +110,8 @@ func Open(o Options) (*Keeper, error) {
 }
 
 // Close stops everything and closes the stores, once what is queued for them
-// and for the journal is through or has failed. Ops still under way are not
-// answered: a restart finds them in the journal. The journal is the caller's to
-// close, afterwards.
+// and for the journal is through or has failed. Ops still under way end with
+// [ErrClosed]. The journal is the caller's to close, afterwards.
 func (k *Keeper) Close() error {
 	k.mu.Lock()
 	k.closed = true
@@ -121,6 +120,9 @@ func (k *Keeper) Close() error {
 	k.running.Wait()
 	k.stopJournal()
 	k.journal.Wait()
+	k.mu.Lock()
+	k.core.Close(ErrClosed)
+	k.leave()
 	var errs []error
 	for _, l := range k.lanes {
 		errs = append(errs, l.store.Close())
@@ -144,7 +146,9 @@ func (k *Keeper) Submit(op *Op) {
 // Resume goes on with an op whose Start was called.
 func (k *Keeper) Resume(op *Op, plan Plan) {
 	k.mu.Lock()
-	k.core.Resume(k.opts.Clock.Now(), op, plan)
+	if op.state == opRunning { // else the keeper was closed
+		k.core.Resume(k.opts.Clock.Now(), op, plan)
+	}
 	k.leave()
 }
 
@@ -173,6 +177,9 @@ func (k *Keeper) leave() {
 		rejected := k.rejected
 		k.rejected = nil
 		for _, r := range rejected {
+			if r.ask.why == whyVote && k.opts.Observer != nil {
+				k.opts.Observer.Voted(k.opts.Members[r.ask.Store].Name, Silent, 0)
+			}
 			k.core.Voted(k.opts.Clock.Now(), r.ask, r.vote)
 		}
 	}

@@ -56,7 +56,9 @@ func (l *lane) push(ask *Ask) {
 }
 
 func (l *lane) reject(ask *Ask, err error) {
-	l.votes[Silent]++
+	if ask.why == whyVote {
+		l.votes[Silent]++
+	}
 	l.keeper.rejected = append(l.keeper.rejected, answered{ask, Vote{Err: err, Unsent: true}})
 }
 
