@@ -97,7 +97,7 @@ func (r report) print(out io.Writer) error {
 		fmt.Fprintln(w, "no stores: the journal alone decides")
 	} else {
 		fmt.Fprintf(w, "%s of %d stores, %s votes needed\n\n", r.Info["strategy"], len(r.Stores), r.Info["stores_needed"])
-		fmt.Fprintln(w, "STORE\tSTATE\tFOR\tGRANTED\tREFUSED\tSILENT\tQUEUED\tMISSING\tWHY")
+		fmt.Fprintln(w, "STORE\tSTATE\tFOR\tGRANTED\tREFUSED\tSILENT\tQUEUED\tMISSING\tLAST EVENT")
 	}
 	for _, s := range r.Stores {
 		state := "DOWN"
@@ -105,9 +105,13 @@ func (r report) print(out io.Writer) error {
 			state = "up"
 		}
 		lasted, _ := s["for-ms"].(int64)
+		event := "none"
+		if ago, _ := s["event-ms-ago"].(int64); ago >= 0 {
+			event = fmt.Sprintf("%v ago %v: %v", (time.Duration(ago) * time.Millisecond).Round(time.Second), s["event"], s["event-text"])
+		}
 		fmt.Fprintf(w, "%v\t%s\t%v\t%v\t%v\t%v\t%v\t%v\t%v\n", s["name"], state,
 			(time.Duration(lasted) * time.Millisecond).Round(time.Second),
-			s["granted"], s["refused"], s["silent"], s["queued"], s["missing"], s["error"])
+			s["granted"], s["refused"], s["silent"], s["queued"], s["missing"], event)
 	}
 	if len(r.Locks) > 0 {
 		fmt.Fprintln(w, "\nLOCK\tTOKEN\tFENCE\tLEFT")

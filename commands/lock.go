@@ -148,7 +148,18 @@ func stores(s *Session, _ [][]byte) Reply {
 			sayText("silent"), sayInt(int64(store.Silent)),
 			sayText("queued"), sayInt(int64(store.Queued)),
 			sayText("missing"), sayInt(int64(store.Missing)),
+			sayText("event"), sayText(store.Event),
+			sayText("event-text"), sayText(oneLine(store.EventText)),
+			sayText("event-ms-ago"), sayInt(eventAgo(store)),
 		)
 	}
 	return sayArray(items...)
+}
+
+// eventAgo is how many ms ago the last event of a store was, -1 if there was none.
+func eventAgo(store quorum.StoreStatus) int64 {
+	if store.Event == "" {
+		return -1
+	}
+	return store.EventAgo.Milliseconds()
 }

@@ -24,5 +24,6 @@ const (
 	whyTakeOut                // a copy that must not stay: undo, release, leftover
 	whyPutBack                // a copy of a live lease that may be missing
 	whyAudit                  // the same, of a copy that should be there
+	whyRestore                // the same, of a copy that is said to be gone
 	whyBeat                   // is anybody there?
 )

@@ -74,6 +74,7 @@ type slot struct {
 	has     uint64 // one bit a store: it is known to have a copy of lease
 	queued  uint64 // one bit a store: the slot is in its missing list
 	asked   uint64 // one bit a store: a put-back is under way
+	gone    uint64 // one bit a store: it was said that the copy is gone
 	running *Op
 	waiting []*Op
 	at      int // index in Core.leases

@@ -105,6 +105,7 @@ func Open(o Options) (*Keeper, error) {
 	k.running.Go(func() { k.runTimer(ctx) })
 	for _, l := range k.lanes {
 		k.running.Go(func() { l.run(ctx) })
+		k.running.Go(func() { l.watch(ctx) })
 	}
 	return k, nil
 }
@@ -192,6 +193,12 @@ func (k *Keeper) leave() {
 	var few [4]finished
 	ended := append(few[:0], c.finished...)
 	starts, events := c.starts, c.events
+	for _, e := range events {
+		if e.Store >= 0 {
+			l := k.lanes[e.Store]
+			l.last, l.lastAt = e, k.opts.Clock.Now()
+		}
+	}
 	clear(c.finished)
 	c.finished, c.starts, c.events = c.finished[:0], nil, nil
 	k.mu.Unlock()
@@ -352,7 +359,7 @@ func (k *Keeper) Status() Status {
 		Unwritten: len(k.records), Birth: k.core.births, Last: MakeNumber(k.core.count, k.opts.Author),
 	}
 	for i, l := range k.lanes {
-		s.Stores = append(s.Stores, l.status(k.opts.Clock.Now(), len(k.core.stores[i].missing)))
+		s.Stores = append(s.Stores, l.status(k.opts.Clock.Now(), k.core.Missing(i)))
 	}
 	return s
 }

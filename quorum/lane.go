@@ -25,6 +25,8 @@ type lane struct {
 	since       Time
 	incarnation string
 	votes       [3]uint64 // by verdict
+	last        Event     // the last that was told of it
+	lastAt      Time
 }
 
 const (
@@ -32,6 +34,7 @@ const (
 	laneBatch  = 1024    // of them go out together
 	laneChores = 256     // of upkeep beside them
 	probeEvery = 50 * time.Millisecond
+	watchMost  = 10 * time.Second
 	probeMost  = 500 * time.Millisecond // a store that is back votes again after that, at the latest
 )
 
@@ -86,6 +89,43 @@ func (l *lane) run(ctx context.Context) {
 		}
 		pause = min(max(2*pause, probeEvery), probeMost)
 	}
+}
+
+// watch listens for copies that vanish, if the store can tell of them.
+func (l *lane) watch(ctx context.Context) {
+	watcher, ok := l.store.(Watcher)
+	if !ok {
+		return
+	}
+	k, failing := l.keeper, false
+	for pause := probeEvery; ctx.Err() == nil; pause = min(2*pause, watchMost) {
+		start := k.opts.Clock.Now()
+		err := watcher.Watch(ctx, func(name string) {
+			k.mu.Lock()
+			k.core.Vanished(k.opts.Clock.Now(), l.index, name)
+			if k.core.Missing(l.index) > 0 {
+				wake(l.wake)
+			}
+			k.leave()
+		})
+		if now := k.opts.Clock.Now(); now.Sub(start) > watchMost {
+			pause, failing = probeEvery, false
+		}
+		if !failing && ctx.Err() == nil && l.isUp() {
+			k.opts.Log.Warn("store.unwatched", "store", l.name, "why", err, "now", "copies are looked at now and then until it works again")
+			failing = true
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (l *lane) isUp() bool {
+	l.keeper.mu.Lock()
+	defer l.keeper.mu.Unlock()
+	return l.up
 }
 
 func (l *lane) connect(ctx context.Context) error {
@@ -220,5 +260,6 @@ func (l *lane) status(now Time, missing int) StoreStatus {
 		Name: l.name, Up: l.up, Err: l.down, For: now.Sub(l.since), Incarnation: l.incarnation,
 		Granted: l.votes[Granted], Refused: l.votes[Refused], Silent: l.votes[Silent],
 		Queued: len(l.queue), Missing: missing,
+		Event: l.last.Kind, EventText: l.last.Text, EventAgo: now.Sub(l.lastAt),
 	}
 }

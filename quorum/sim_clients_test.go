@@ -187,6 +187,9 @@ func (c *simClient) extend(h *hold) {
 			w.stats.extended++
 			w.note("client %d extends %s by %v", c.id, h.name, ttl)
 			h.until, h.valid = sent.Add(ttl), w.now.Add(r.Validity)
+			if w.chance(0.1) {
+				w.after(w.upTo(time.Millisecond), w.fault)
+			}
 		case r.Outcome == Unchanged && h.until > w.now && h.token != "1":
 			w.fail("client %d holds %s until %v, and was told otherwise", c.id, h.name, h.until)
 		}

@@ -117,10 +117,16 @@ func (w *world) fault() {
 	if len(w.stores) > 0 && w.chance(0.6) && w.direct == nil {
 		s := w.stores[w.rng.IntN(len(w.stores))]
 		w.stats.forgot++
-		switch w.rng.IntN(3) {
+		switch w.rng.IntN(4) {
 		case 0:
 			w.note("store %d is flushed", s.index)
 			clear(s.copies)
+			w.tell(s, "")
+		case 3:
+			name := lockName(w.rng.IntN(3))
+			w.note("somebody deletes %s from store %d", name, s.index)
+			delete(s.copies, name)
+			w.tell(s, name)
 		case 1:
 			w.note("store %d restarts empty", s.index)
 			s.dead = true
@@ -135,6 +141,17 @@ func (w *world) fault() {
 		return
 	}
 	w.crash()
+}
+
+// tell has a store tell of a copy that is gone, if it does and anybody listens.
+func (w *world) tell(s *simStore, name string) {
+	if w.chance(0.5) {
+		w.after(w.upTo(50*time.Millisecond), func() {
+			if w.proxy != nil {
+				w.proxy.step(func(c *Core) { c.Vanished(w.now, s.index, name) })
+			}
+		})
+	}
 }
 
 // crash kills the proxy. The disk keeps what was synced and some beginning of
@@ -221,7 +238,7 @@ func TestEachBrokenRuleIsNoticed(t *testing.T) {
 		{"let an undecided copy end before what it replaces", breakOutlive},
 		{"grant what has no validity left", breakTooSlow},
 	} {
-		const most = 5000
+		const most = 20000
 		noticed := 0
 		var how string
 		for i := 1; i <= most && noticed == 0; i++ {

@@ -14,6 +14,10 @@ type StoreStatus struct {
 	Silent      uint64
 	Queued      int // requests waiting to be sent
 	Missing     int // live leases that it may have no copy of
+
+	Event     string        // the last thing that happened to it, "" if none did
+	EventText string        // and why
+	EventAgo  time.Duration // and how long ago
 }
 
 // A Status is what the keeper sees of everything.

@@ -83,6 +83,16 @@ type Store interface {
 	Close() error
 }
 
+// A Watcher is a store that can tell at once when a copy is gone. For others,
+// and while watching fails, the copies are looked at now and then.
+type Watcher interface {
+	// Watch tells gone of every name whose copy was deleted, evicted, expired or
+	// overwritten by anybody but Do, and of "" when everything may have been,
+	// until ctx is done or it fails. One goroutine at a time calls it, beside
+	// those of Store.
+	Watch(ctx context.Context, gone func(name string)) error
+}
+
 // Traits are what the rules must know of a kind of store.
 type Traits struct {
 	// Coarse stores count TTLs in seconds, rounded up, so copies are taken out

@@ -126,6 +126,30 @@ func (c *Core) forgot(store int) {
 	}
 }
 
+// Vanished says that the copy of a name is said to be gone from a store, or of
+// all if name is "". Of a single name that is looked into and not believed: word
+// of the end of one lease may come when the next has long been granted.
+func (c *Core) Vanished(now Time, store int, name string) {
+	if name == "" {
+		c.event("store.flushed", store, "", "every copy may be gone; all are put back")
+		c.forgot(store)
+		c.void(now, store)
+		c.pump(now)
+		return
+	}
+	bit := uint64(1) << store
+	s := c.slots[name]
+	if s == nil || s.lease == nil || s.has&bit == 0 || now >= s.lease.Ends() {
+		return
+	}
+	s.has &^= bit
+	s.gone |= bit
+	c.miss(store, s)
+}
+
+// Missing returns how many live leases a store may have no copy of.
+func (c *Core) Missing(store int) int { return len(c.stores[store].missing) }
+
 // Due returns when Chores has something to do for a store.
 func (c *Core) Due(now Time, store int) Time {
 	w := &c.stores[store]
@@ -177,7 +201,12 @@ func (c *Core) Chores(now Time, store, most int) []*Ask {
 		case s.running != nil && s.running.rest != nil:
 			c.miss(store, s) // it is being changed: see what becomes of it
 		default:
-			if ask := c.plant(now, store, s, whyPutBack); ask != nil {
+			why := whyPutBack
+			if s.gone>>store&1 == 1 {
+				why = whyRestore
+				s.gone &^= 1 << store
+			}
+			if ask := c.plant(now, store, s, why); ask != nil {
 				asks = append(asks, ask)
 			}
 		}
@@ -244,6 +273,9 @@ func (c *Core) putBack(now Time, ask *Ask, vote Vote) {
 	case !current:
 	case vote.Verdict == Silent:
 		s.has &^= bit // Up or the audit tries again
+	case vote.Verdict == Granted && ask.why == whyRestore:
+		c.event("store.copy_vanished", ask.Store, ask.Name, "somebody deleted the copy of a live lease; it is put back")
+		s.has |= bit
 	case vote.Verdict == Granted:
 		if ask.why == whyAudit && s.has&bit != 0 {
 			c.event("store.copy_vanished", ask.Store, ask.Name, "the copy of a live lease was gone; all are put back")

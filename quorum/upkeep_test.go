@@ -396,3 +396,52 @@ func TestAMillionEndsLetOthersInBetween(t *testing.T) {
 		t.Errorf("%d leases of %d names left, want none", len(d.core.leases), len(d.core.slots))
 	}
 }
+
+func TestACopySaidToBeGoneIsPutBackAtOnce(t *testing.T) {
+	d := newDesk(t, 3)
+	d.connect("first", 0, 1, 2)
+	lease := d.heldBy("orders", 10*time.Second, 0, 1, 2)
+	d.core.Vanished(d.now, 1, "orders")
+	d.due(1, true, "its copy is said to be gone")
+	asks := d.chores(1)
+	if len(asks) != 1 || !asks[0].Next.Equal(lease.Copy()) || asks[0].Prev != nil || asks[0].OrNone {
+		t.Fatalf("store 1 has the chores %v, want one put-back where there is none", asks)
+	}
+	d.core.Voted(d.now, asks[0], Vote{Verdict: Granted})
+	d.happened("the copy was gone", "store.copy_vanished")
+	d.due(0, false, "only store 1 lost it")
+
+	d.core.Vanished(d.now, 1, "orders")
+	d.core.Voted(d.now, d.chores(1)[0], Vote{Verdict: Refused, Found: lease.Copy()})
+	d.happened("the copy was there")
+	if d.core.slots["orders"].has != 7 {
+		t.Errorf("stores %03b are known to have the copy, want all three", d.core.slots["orders"].has)
+	}
+}
+
+func TestWordOfACopyThatNobodyHoldsByIsIgnored(t *testing.T) {
+	d := newDesk(t, 1)
+	d.connect("first", 0)
+	d.core.Vanished(d.now, 0, "never-heard-of")
+	d.hold("orders", "token", time.Second)
+	d.pass(time.Second) // its end by the TTL: that is what the store tells of
+	d.core.Vanished(d.now, 0, "orders")
+	if n := d.core.Missing(0); n > 0 {
+		t.Errorf("%d copies to put back, want none", n)
+	}
+}
+
+func TestAFlushPutsEverythingBackAndVoidsWhatWasGranted(t *testing.T) {
+	d := newDesk(t, 3)
+	d.connect("first", 0, 1, 2)
+	d.heldBy("orders", 10*time.Second, 0, 1, 2)
+	op := d.submit(acquiring("token", 10*time.Second, "parcels"))
+	d.grant(0)
+	d.core.Vanished(d.now, 0, "")
+	d.grant(1)
+	d.sync()
+	d.refuse(nil, 2)
+	d.ends(op, Failed)
+	d.due(0, true, "it was flushed")
+	d.happened("store 0 was flushed", "store.flushed")
+}

@@ -16,7 +16,7 @@ func (c *Core) Voted(now Time, ask *Ask, vote Vote) {
 		c.readVote(now, ask, vote)
 	case whyTakeOut:
 		c.tookOut(now, ask, vote)
-	case whyPutBack, whyAudit:
+	case whyPutBack, whyAudit, whyRestore:
 		c.putBack(now, ask, vote)
 	}
 	c.pump(now)
