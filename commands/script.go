@@ -36,9 +36,8 @@ type script struct {
 // scripts keeps the scripts that clients sent lately, for all sessions, and runs
 // them a few at a time.
 type scripts struct {
-	machines sync.Pool     // of *machine, ready for any script
-	turns    chan struct{} // one for each that may run now
-	running  sync.WaitGroup
+	machines sync.Pool // of *machine, ready for any script
+	workers  workers
 	closing  atomic.Bool
 	time     time.Duration // that one may take
 
@@ -50,25 +49,19 @@ type scripts struct {
 
 func newScripts(turns int) *scripts {
 	return &scripts{
-		turns:  make(chan struct{}, turns),
-		time:   scriptTime,
-		kept:   map[digest]*list.Element{},
-		recent: list.New(),
+		workers: workers{most: turns},
+		time:    scriptTime,
+		kept:    map[digest]*list.Element{},
+		recent:  list.New(),
 	}
 }
 
 // run calls f when it is its turn, on a goroutine that close waits for.
-func (s *scripts) run(f func()) {
-	s.running.Go(func() {
-		s.turns <- struct{}{}
-		defer func() { <-s.turns }()
-		f()
-	})
-}
+func (s *scripts) run(f func()) { s.workers.run(f) }
 
 func (s *scripts) close() {
 	s.closing.Store(true)
-	s.running.Wait()
+	s.workers.close()
 }
 
 // find returns the script of a digest, nil if it is not kept.
