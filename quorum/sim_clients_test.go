@@ -53,6 +53,8 @@ func (c *simClient) act() {
 		c.handOver(h)
 	case w.chance(0.2) && c.names > 1:
 		c.acquire(lockName(0), lockName(1))
+	case w.chance(0.1):
+		c.look(lockName(w.rng.IntN(c.names)))
 	default:
 		c.acquire(lockName(w.rng.IntN(c.names)))
 	}
@@ -131,6 +133,24 @@ func (c *simClient) acquire(names ...string) {
 			w.stats.held++
 		}
 	}})
+}
+
+// look reads two locks, the second of which it did not name at first, as a
+// script does that makes its keys up. It is never shown a lease that is over.
+func (c *simClient) look(name string) {
+	w, other := c.w, lockName(c.w.rng.IntN(c.names))
+	c.submit(&Op{Names: []string{name}, Reads: true, Decide: func(v *View) Plan {
+		for _, n := range []string{name, other} {
+			lease, ok := v.Lease(n)
+			if !ok {
+				return Plan{More: []string{n}}
+			}
+			if lease != nil && !lease.Live(v.Now) {
+				w.fail("client %d is shown %s, which ended %v ago", c.id, n, v.Now.Sub(lease.Until))
+			}
+		}
+		return Plan{}
+	}, Done: func(Result) {}})
 }
 
 // granted notes a new hold, and looks whether anybody else believes in one.

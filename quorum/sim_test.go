@@ -192,6 +192,22 @@ func (w *world) afterwards(names int) {
 			w.fail("long after the last fault, lock %q can't be had: %v %v", lockName(i), got.Outcome, got.Err)
 		}
 	}
+	w.run(w.now.Add(simMaxTTL))
+	c := w.proxy.core
+	if n := len(c.slots) + len(c.leases) + len(c.ends) + len(c.timed) + len(c.slow) + len(c.thirst) + len(c.ready); n > 0 {
+		w.fail("nothing is held or under way, and the core keeps %d slots, %d leases, %d ends, %d timed, %d slow, %d thirsty, %d ready",
+			len(c.slots), len(c.leases), len(c.ends), len(c.timed), len(c.slow), len(c.thirst), len(c.ready))
+	}
+	for i, s := range w.stores {
+		if n := len(c.stores[i].debts); n > 0 {
+			w.fail("nothing is held, and store %d is owed %d copies to take out", i, n)
+		}
+		for _, name := range sortedKeys(s.copies) {
+			if copy := s.get(w.now, name); copy != nil && copy.Version != 0 {
+				w.fail("nothing is held, and store %d keeps %s as %q %v", i, name, copy.Value, copy.Version)
+			}
+		}
+	}
 }
 
 func TestNoScheduleGrantsALockTwice(t *testing.T) {

@@ -4,28 +4,35 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 
 	"holdfast/quorum"
 )
 
+// A void is an error for which no vote of a batch counts, not even one that was
+// answered: answers may be out of step, or the store has forgotten.
+type void struct{ error }
+
+func (v void) Unwrap() error { return v.error }
+
 // ask sends the requests as one pipeline and fills in the votes, Elapsed left
 // out. An error means that the connection is of no use any more.
 func (l *link) ask(ctx context.Context, requests []quorum.Request, votes []quorum.Vote) error {
-	if err := l.send(ctx, requests, votes, false); err != nil {
-		return err
+	err := l.send(ctx, requests, votes, false)
+	if err == nil && slices.ContainsFunc(votes, isForgotten) {
+		err = l.askAgain(ctx, requests, votes)
 	}
-	for i := range votes {
-		if isForgotten(&votes[i]) {
-			return l.askAgain(ctx, requests, votes)
-		}
+	var all void
+	if errors.As(err, &all) {
+		silence(votes, all.error, false)
 	}
-	return nil
+	return err
 }
 
 // isForgotten reports whether a request was not carried out for want of a script.
-func isForgotten(v *quorum.Vote) bool { return v.Err != nil && redis.HasErrorPrefix(v.Err, noScript) }
+func isForgotten(v quorum.Vote) bool { return v.Err != nil && redis.HasErrorPrefix(v.Err, noScript) }
 
 // askAgain loads the scripts once more, since somebody flushed them, and sends
 // what was not carried out for want of them. A batch keeps its order for each
@@ -35,7 +42,7 @@ func (l *link) askAgain(ctx context.Context, requests []quorum.Request, votes []
 	var places []int // of what is sent again, last one first
 	overtaken := map[string]bool{}
 	for i := len(requests) - 1; i >= 0; i-- {
-		if !isForgotten(&votes[i]) {
+		if !isForgotten(votes[i]) {
 			overtaken[requests[i].Name] = true
 			continue
 		}
@@ -51,7 +58,7 @@ func (l *link) askAgain(ctx context.Context, requests []quorum.Request, votes []
 	}
 	err := l.send(ctx, rest, answers, true)
 	for i, v := range answers {
-		v.Unsent = v.Unsent || isForgotten(&v)
+		v.Unsent = v.Unsent || isForgotten(v)
 		votes[places[len(places)-1-i]] = v
 	}
 	return err
@@ -71,11 +78,7 @@ func (l *link) send(ctx context.Context, requests []quorum.Request, votes []quor
 		pipe.Process(ctx, &cmds[i]) // queues it: there is no error yet
 	}
 	l.wire.wrote.Store(false)
-	err := l.exec(ctx, pipe)
-	if errors.Is(err, errTooMuch) {
-		silence(votes, err, false)
-		return err
-	}
+	now, err := l.execTimed(ctx, pipe)
 	unsent := !l.wire.wrote.Load()
 	for i := range cmds {
 		if err != nil && !cmds[i].answered() {
@@ -85,14 +88,18 @@ func (l *link) send(ctx context.Context, requests []quorum.Request, votes []quor
 		v, ok := cmds[i].vote(&requests[i])
 		if !ok {
 			// Whatever this is, it may have shifted the other answers too.
-			err := fmt.Errorf("a reply that means nothing: %.60q", fmt.Sprint(cmds[i].Val()))
-			silence(votes, err, false)
-			return err
+			return void{fmt.Errorf("a reply that means nothing: %.60q", fmt.Sprint(cmds[i].Val()))}
 		}
 		votes[i] = v
 	}
 	if err != nil {
 		return err
+	}
+	if why := hopeless(votes); why != nil && now.err != nil {
+		return why // the clock could not be read either
+	}
+	if err := l.pace.follow(now); err != nil {
+		return void{err}
 	}
 	return hopeless(votes)
 }

@@ -24,7 +24,7 @@ func (s *Store) Facts(ctx context.Context) (quorum.Facts, error) {
 }
 
 func (s *Store) facts(ctx context.Context) (quorum.Facts, error) {
-	l, err := open(ctx, s.target)
+	l, err := open(ctx, s.target, s.pace)
 	if err != nil {
 		return quorum.Facts{}, err
 	}
@@ -39,7 +39,7 @@ func (s *Store) facts(ctx context.Context) (quorum.Facts, error) {
 		Version:     now.version,
 		Role:        now.role,
 		RunID:       now.runID,
-		Incarnation: now.incarnation(),
+		Incarnation: s.pace.incarnation(now),
 	}
 	if why := now.unfit(); why != "" {
 		facts.Problems = append(facts.Problems, why)

@@ -112,7 +112,7 @@ func TestNoBatchIsSentTwice(t *testing.T) {
 		mustConnect(t, store)
 		sent := 0
 		middle.onRequest(func(net.Conn, []byte) bool { sent++; return true })
-		middle.onReply(func([]byte) []byte { return []byte(reply) })
+		middle.onReply(func(whole []byte) []byte { return append([]byte(reply), clockIn(whole)...) })
 		votes := make([]quorum.Vote, 1)
 		store.Do(t.Context(), []quorum.Request{swap("orders", nil, version(1))}, votes)
 		middle.onRequest(nil)
@@ -180,7 +180,7 @@ func TestGarbageEndsTheConnection(t *testing.T) {
 		"$-1\r\n$-1\r\n", "$-1\r\n:", "$-1\r\n$5\r\nab", "*-1\r\n*2\r\n:1\r\n",
 	} {
 		mustConnect(t, store)
-		middle.onReply(func([]byte) []byte { return []byte(garbage) })
+		middle.onReply(func(reply []byte) []byte { return append([]byte(garbage), clockIn(reply)...) })
 		votes := make([]quorum.Vote, 1)
 		err := store.Do(t.Context(), []quorum.Request{read("orders")}, votes)
 		if err == nil || votes[0].Verdict != quorum.Silent || votes[0].Err == nil {

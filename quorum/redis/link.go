@@ -33,24 +33,20 @@ type link struct {
 	client *redis.Client
 	wire   *wire
 	guard  *guard
+	pace   *pace
 	direct bool // the server takes SET with NX and GET
 }
 
 // open dials, and wraps what it got in a client. Nothing but the TLS handshake is
 // sent: go-redis logs in with the first command.
-func open(ctx context.Context, t target) (*link, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", t.addr)
+func open(ctx context.Context, t target, p *pace) (*link, error) {
+	w, encrypted, err := dial(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	w := &wire{TCPConn: conn.(*net.TCPConn)}
 	g := new(guard)
-	guarded, err := watch(ctx, w, g, t.tls)
-	if err != nil {
-		w.TCPConn.Close()
-		return nil, fmt.Errorf("tls: %w", err)
-	}
-	return &link{wire: w, guard: g, client: redis.NewClient(&redis.Options{
+	guarded := guardedBy(g, w, encrypted)
+	return &link{wire: w, guard: g, pace: p, client: redis.NewClient(&redis.Options{
 		Addr:     t.addr,
 		Dialer:   once(guarded),
 		Username: t.user,
@@ -77,16 +73,31 @@ func open(ctx context.Context, t target) (*link, error) {
 	})}, nil
 }
 
-// watch has g read along with what comes in, decrypted if there is a TLS config.
-func watch(ctx context.Context, w *wire, g *guard, config *tls.Config) (net.Conn, error) {
-	if config == nil {
-		return &plain{wire: w, guard: g}, nil
+// dial returns a connection, and what is encrypted on it if the target wants TLS,
+// else nil.
+func dial(ctx context.Context, t target) (*wire, *tls.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", t.addr)
+	if err != nil {
+		return nil, nil, err
 	}
-	conn := tls.Client(w, config)
-	if err := conn.HandshakeContext(ctx); err != nil {
-		return nil, err
+	w := &wire{TCPConn: conn.(*net.TCPConn)}
+	if t.tls == nil {
+		return w, nil, nil
 	}
-	return &secure{Conn: conn, guard: g}, nil
+	encrypted := tls.Client(w, t.tls)
+	if err := encrypted.HandshakeContext(ctx); err != nil {
+		w.TCPConn.Close()
+		return nil, nil, fmt.Errorf("tls: %w", err)
+	}
+	return w, encrypted, nil
+}
+
+// guardedBy has g read along with what comes in, decrypted if it is encrypted.
+func guardedBy(g *guard, w *wire, encrypted *tls.Conn) net.Conn {
+	if encrypted == nil {
+		return &plain{wire: w, guard: g}
+	}
+	return &secure{Conn: encrypted, guard: g}
 }
 
 // once returns a dialer that has only this one connection to give. Without it
@@ -116,11 +127,15 @@ func (l *link) cut() { l.wire.TCPConn.Close() }
 // is of no use any more; error replies are left to the commands.
 func (l *link) exec(ctx context.Context, pipe redis.Pipeliner) error {
 	answers := l.guard.answers + pipe.Len()
-	if _, err := pipe.Exec(ctx); err != nil && !isReply(err) {
+	_, err := pipe.Exec(ctx)
+	broken := err != nil && !isReply(err)
+	switch {
+	case l.guard.err != nil:
+		return void{l.guard.err}
+	case l.guard.answers > answers, !broken && !l.guard.settled(answers):
+		return void{errTooMuch}
+	case broken:
 		return l.explain(ctx, err)
-	}
-	if !l.guard.settled(answers) {
-		return errTooMuch
 	}
 	return nil
 }

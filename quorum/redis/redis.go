@@ -14,6 +14,10 @@
 //     answer that comes late is never taken for one to another request.
 //   - Connect kills the connection before it in the server, so nothing that was
 //     sent there is carried out later.
+//   - Every batch ends with a look at the server's wall clock, by which it lets
+//     copies expire. If that jumped, no vote of the batch counts, and the next
+//     Connect returns another incarnation. It ends in /j and the jumps that this
+//     Store has seen, which mean nothing to another one.
 //
 // The package ignores Redis Cluster and Sentinel: one server is one store.
 package redis
@@ -34,6 +38,7 @@ import (
 // Store is one Redis server. It is a [quorum.Store].
 type Store struct {
 	target target
+	pace   *pace
 
 	// Of the goroutine that calls Connect and Do.
 	scripted bool    // never SET with NX and GET, whatever the server can do
@@ -60,7 +65,7 @@ func New(url string) (*Store, error) {
 	}
 	// What go-redis has to say it returns as an error too.
 	redis.SetLogger(new(logging.VoidLogger))
-	return &Store{target: t}, nil
+	return &Store{target: t, pace: &pace{clock: quorum.BootClock{}}}, nil
 }
 
 // Connect fails too where the server answers but cannot vote: while it loads its
@@ -78,7 +83,7 @@ func (s *Store) Connect(ctx context.Context) (string, error) {
 }
 
 func (s *Store) connect(ctx context.Context) (string, error) {
-	l, err := open(ctx, s.target)
+	l, err := open(ctx, s.target, s.pace)
 	if err != nil {
 		return "", err
 	}
@@ -94,12 +99,16 @@ func (s *Store) connect(ctx context.Context) (string, error) {
 	if why := now.unfit(); why != "" {
 		return "", errors.New(why)
 	}
-	if err := l.prepare(ctx, s.ghost.in(now)); err != nil {
+	clock, err := l.prepare(ctx, s.ghost.in(now))
+	if err != nil {
+		return "", err
+	}
+	if err := s.pace.meet(now, clock); err != nil {
 		return "", err
 	}
 	l.direct = l.direct && !s.scripted
 	s.ghost = now
-	return now.incarnation(), nil
+	return s.pace.incarnation(now), nil
 }
 
 // install makes l the connection that Do uses, unless the store is closed.
@@ -139,7 +148,7 @@ func (s *Store) current() (*link, error) {
 
 // Do writes one pipeline and reads its answers. An error reply to one request
 // makes that vote Silent and costs the others nothing, unless it says that the
-// server as a whole cannot vote now.
+// server as a whole cannot vote now. If the server's clock jumped, all are Silent.
 func (s *Store) Do(ctx context.Context, requests []quorum.Request, votes []quorum.Vote) error {
 	l, err := s.current()
 	if err != nil {

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"sync"
@@ -121,4 +122,9 @@ func (r *relay) tell(reply []byte) []byte {
 		return reply
 	}
 	return r.told(reply)
+}
+
+// clockIn returns the end of a reply to a batch, which tells the server's time.
+func clockIn(reply []byte) []byte {
+	return bytes.Clone(reply[bytes.LastIndex(reply, []byte("*2\r\n$10\r\n")):])
 }

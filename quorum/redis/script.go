@@ -67,8 +67,9 @@ func load(ctx context.Context, pipe redis.Pipeliner) []*redis.StringCmd {
 const probeName = "holdfast:probe"
 
 // prepare kills the connection with id ghost, loads the scripts, and finds out
-// what the server can do. An error means that it cannot vote.
-func (l *link) prepare(ctx context.Context, ghost int64) error {
+// what the server can do and what its clock shows. An error means that it cannot
+// vote.
+func (l *link) prepare(ctx context.Context, ghost int64) (reading, error) {
 	pipe := l.client.Pipeline()
 	kill := pipe.Do(ctx, "CLIENT", "KILL", "ID", ghost)
 	loads := load(ctx, pipe)
@@ -76,25 +77,26 @@ func (l *link) prepare(ctx context.Context, ghost int64) error {
 	// together: before Redis 7 they are a syntax error.
 	first, second := trySet(ctx, pipe), trySet(ctx, pipe)
 	read := pipe.Do(ctx, "EVALSHA", readHash, 1, probeName)
-	if err := l.exec(ctx, pipe); err != nil {
-		return err
+	now, err := l.execTimed(ctx, pipe)
+	if err != nil {
+		return reading{}, err
 	}
 	if err := kill.Err(); err != nil {
 		// It is asked for before it is needed: a connection that is lost later
 		// could not be replaced, and it is better to know that at once.
-		return fmt.Errorf("kill the connection before this one: %w", err)
+		return reading{}, fmt.Errorf("kill the connection before this one: %w", err)
 	}
 	for i, hash := range []string{swapHash, readHash} {
 		if got, err := loads[i].Result(); err != nil || got != hash {
-			return fmt.Errorf("load a script: %w", cmp.Or(err, errors.New("the server gave it another hash")))
+			return reading{}, fmt.Errorf("load a script: %w", cmp.Or(err, errors.New("the server gave it another hash")))
 		}
 	}
 	if err := read.Err(); err != nil && err != redis.Nil && !redis.HasErrorPrefix(err, wrongType) {
-		return fmt.Errorf("run a script on %s: %w", probeName, err)
+		return reading{}, fmt.Errorf("run a script on %s: %w", probeName, err)
 	}
 	_, isString := second.Val().(string)
 	l.direct = isString && (first.Err() == nil || first.Err() == redis.Nil)
-	return nil
+	return now, nil
 }
 
 func trySet(ctx context.Context, pipe redis.Pipeliner) *redis.Cmd {

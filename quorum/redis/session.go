@@ -56,14 +56,21 @@ func (s session) incarnation() string { return s.runID + "/" + s.replID }
 // in returns the id by which the run of the server that now is of knows s. Ids
 // start again with each run, and a stranger may have this one.
 func (s session) in(now session) int64 {
-	sameRun := s.runID == now.runID
-	if s.runID == "" {
-		sameRun = s.replID == now.replID
-	}
-	if s.id == 0 || !sameRun {
+	if !s.isRunOf(now) {
 		return nobody
 	}
 	return s.id
+}
+
+// isRunOf reports whether both are sessions of the same run of one server.
+func (s session) isRunOf(now session) bool {
+	if s.id == 0 {
+		return false // there was none
+	}
+	if s.runID == "" {
+		return s.replID == now.replID
+	}
+	return s.runID == now.runID
 }
 
 // unfit says why the server cannot vote, "" if it can.

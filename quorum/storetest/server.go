@@ -32,7 +32,8 @@ type Server struct {
 type kind struct {
 	name    string // of the program, and of the package that brings it
 	args    func(port int) []string
-	ask     string // a request that names the process
+	env     []string // beside what this process has
+	ask     string   // a request that names the process
 	answers func(reply string, pid int) bool
 }
 
@@ -40,7 +41,11 @@ type kind struct {
 // earlier ones.
 func StartRedis(t testing.TB, args ...string) *Server {
 	t.Helper()
-	return start(t, kind{
+	return start(t, redisKind(), args)
+}
+
+func redisKind() kind {
+	return kind{
 		name: "redis-server",
 		args: func(port int) []string {
 			return []string{
@@ -53,7 +58,7 @@ func StartRedis(t testing.TB, args ...string) *Server {
 			// One that wants a password does not say who it is.
 			return strings.HasPrefix(reply, "-NOAUTH") || strings.Contains(reply, fmt.Sprintf("process_id:%d\r\n", pid))
 		},
-	}, args)
+	}
 }
 
 // StartMemcached starts a memcached.
@@ -123,6 +128,7 @@ func (s *Server) try() bool {
 	defer log.Close()
 	cmd := exec.Command(s.kind.name, append(s.kind.args(s.port), s.args...)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, log, log
+	cmd.Env = append(os.Environ(), s.kind.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a panicking test cleans nothing up
 	if err := cmd.Start(); err != nil {
 		s.t.Fatalf("start %s: %v", s.kind.name, err)

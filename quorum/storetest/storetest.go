@@ -1,7 +1,7 @@
 // Package storetest holds what every store driver is tested by: one conformance
-// suite, [Run]; real servers to run it against, [StartRedis] and
-// [StartMemcached]; and [Fake], a store in memory that passes the same suite, for
-// tests of what is built on stores.
+// suite, [Run]; real servers to run it against, [StartRedis], [StartShiftedRedis]
+// and [StartMemcached]; and [Fake], a store in memory that passes the same suite,
+// for tests of what is built on stores.
 //
 // A fake behaves instead of replaying calls: it keeps time by the clock it is
 // given, forgets when it is restarted, carries out what it was sent although
