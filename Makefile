@@ -34,7 +34,7 @@ fuzz:
 
 torture: tools
 	$(GO) test -timeout 3h -run 'TestNoSchedule|TestEachBroken' ./quorum -v -sim.runs $(RUNS)
-	HOLDFAST_TORTURE=$(TORTURE) $(GO) test -timeout 3h -run 'Torture' ./integration -v
+	TORTURE_TIME=$(TORTURE) $(GO) test -timeout 3h -run 'Torture' ./integration -v
 
 bench: tools
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime 2s ./integration

@@ -56,7 +56,7 @@ func check(ctx context.Context, c conf.Config, out io.Writer) error {
 	need := strategy.Need(len(stores))
 	fmt.Fprintf(out, "%d of %d stores answered; %s needs %d.\n", up, len(stores), strategy, need)
 	if problems > 0 {
-		return fmt.Errorf("check: %d problems with %d stores", problems, len(stores))
+		return fmt.Errorf("check: problems found: %d", problems)
 	}
 	fmt.Fprintln(out, "All is well.")
 	return nil

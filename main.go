@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -51,17 +52,31 @@ func app() *cli.App {
 				Usage: "print what a running holdfast sees: stores, quorum, leases",
 				Flags: append(conf.Flags(), &cli.BoolFlag{Name: "json", Usage: "as JSON, for programs"}),
 				Action: func(ctx *cli.Context) error {
-					c, err := conf.Load(ctx)
-					if err != nil {
-						return err
-					}
-					return status(ctx.Context, c, ctx.Bool("json"), os.Stdout)
+					return configured(func(_ context.Context, c conf.Config) error {
+						return status(ctx.Context, c, ctx.Bool("json"), os.Stdout)
+					})(ctx)
 				},
 			},
 		},
+		Action: func(ctx *cli.Context) error {
+			if ctx.Args().Present() {
+				return fmt.Errorf("unknown command %q; there are serve, check and status", ctx.Args().First())
+			}
+			return cli.ShowAppHelp(ctx)
+		},
+		Version:         version(),
 		HideHelpCommand: true,
 		ExitErrHandler:  func(*cli.Context, error) {}, // main prints it
 	}
+}
+
+// version is the module's, or the revision it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	return info.Main.Version
 }
 
 // configured reads the configuration for a command.

@@ -19,8 +19,9 @@ import (
 )
 
 const (
-	drainPatience = 5 * time.Second // for what clients are still owed
-	visitPatience = 2 * time.Second // for the stores at the start
+	drainPatience  = 5 * time.Second // for what clients are still owed
+	brokenPatience = 300 * time.Millisecond
+	visitPatience  = 2 * time.Second // for the stores at the start
 )
 
 // exitJournal is the exit status after the journal failed: what is on disk is
@@ -56,13 +57,14 @@ func serve(ctx context.Context, c conf.Config, out, logs io.Writer) error {
 	}
 
 	metrics := proxy.NewMetrics()
-	journal, past, err := openJournal(c, log, metrics)
+	broken := make(chan error, 1)
+	journal, past, err := openJournal(c, log, metrics, broken)
 	if err != nil {
 		return err
 	}
 	keeper, err := quorum.Open(quorum.Options{
 		Members: stores, Strategy: strategy, Timeout: c.StoreTimeout, MaxTTL: c.MaxTTL,
-		Journal: journal, Past: past, Clock: quorum.BootClock{}, Observer: observer{metrics}, Log: log,
+		Journal: journal, Past: past, Clock: quorum.BootClock{}, Vet: func(f quorum.Facts) error { return refusal(f, c) }, Observer: observer{metrics}, Log: log,
 	})
 	if err != nil {
 		return errors.Join(err, journal.Close())
@@ -71,14 +73,14 @@ func serve(ctx context.Context, c conf.Config, out, logs io.Writer) error {
 	server := proxy.New(proxy.Options{Handler: handler{engine}, MaxConns: c.MaxClients, Log: log})
 	metrics.Watch(func() proxy.Gauges { return gauges(keeper, server) })
 
-	err = listen(ctx, c, out, log, keeper, server, metrics, func() string {
+	err = listen(ctx, c, out, log, keeper, server, metrics, broken, func() string {
 		return welcome(c, stores, strategy, keeper.Status())
 	})
 	engine.Close()
 	return errors.Join(err, keeper.Close(), journal.Close())
 }
 
-func openJournal(c conf.Config, log *slog.Logger, metrics *proxy.Metrics) (*persist.Journal, quorum.History, error) {
+func openJournal(c conf.Config, log *slog.Logger, metrics *proxy.Metrics, broken chan<- error) (*persist.Journal, quorum.History, error) {
 	boot, err := quorum.BootID()
 	if err != nil {
 		return nil, quorum.History{}, err
@@ -86,15 +88,13 @@ func openJournal(c conf.Config, log *slog.Logger, metrics *proxy.Metrics) (*pers
 	return persist.Open(c.DataDir, persist.Options{
 		Clock: quorum.BootClock{}, BootID: boot, Wall: time.Now, Log: log, OnSync: metrics.Synced,
 		Fatal: func(err error) {
-			// Nothing after this may be answered: whether it is on disk is unknown.
-			log.Error("journal.failed", "why", err, "now", "stopping; leases already given stand, start again once the disk is well")
-			os.Exit(exitJournal)
+			broken <- err // there is room for one, and it is told once
 		},
 	})
 }
 
 // listen serves clients, and operators over HTTP, until ctx is done.
-func listen(ctx context.Context, c conf.Config, out io.Writer, log *slog.Logger, keeper *quorum.Keeper, server *proxy.Server, metrics *proxy.Metrics, welcome func() string) error {
+func listen(ctx context.Context, c conf.Config, out io.Writer, log *slog.Logger, keeper *quorum.Keeper, server *proxy.Server, metrics *proxy.Metrics, broken <-chan error, welcome func() string) error {
 	ln, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("listen for clients: %w", err)
@@ -121,6 +121,14 @@ func listen(ctx context.Context, c conf.Config, out io.Writer, log *slog.Logger,
 	case <-ctx.Done():
 	case err = <-failed:
 		err = fmt.Errorf("serve: %w", err)
+	case err := <-broken:
+		// Nothing is granted any more, as what is on disk is unknown to this process.
+		// Those who wait are told so; then only another process can find out.
+		log.Error("journal.failed", "why", err, "now", "stopping; leases already given stand, start again once the disk is well")
+		patience, cancel := context.WithTimeout(ctx, brokenPatience)
+		defer cancel()
+		_ = server.Shutdown(patience)
+		os.Exit(exitJournal)
 	}
 	log.Info("draining", "patience", drainPatience)
 	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainPatience)
@@ -194,15 +202,19 @@ func (o observer) Voted(store string, verdict quorum.Verdict, took time.Duration
 	o.metrics.Voted(store, verdict.String(), verdict != quorum.Silent, took)
 }
 
-func (o observer) Ended(outcome quorum.Outcome, err error, took time.Duration) {
-	name := outcome.String()
+func (o observer) Ended(r quorum.Result) {
+	outcome := "granted"
 	switch {
-	case errors.Is(err, quorum.ErrNoQuorum):
-		name = "no_quorum"
-	case errors.Is(err, quorum.ErrTooSlow):
-		name = "too_slow"
+	case errors.Is(r.Err, quorum.ErrNoQuorum):
+		outcome = "no_quorum"
+	case errors.Is(r.Err, quorum.ErrTooSlow):
+		outcome = "too_slow"
+	case r.Outcome == quorum.Failed:
+		outcome = "failed"
+	case r.Outcome != quorum.Changed: // by the table, or by the stores
+		outcome = "held"
 	}
-	o.metrics.Ended(name, took)
+	o.metrics.Ended(r.Deed.String(), outcome, r.Took)
 }
 
 func (o observer) Happened(kind, store string) { o.metrics.Happened(kind, store) }

@@ -85,21 +85,29 @@ func refusals(visits []visit, c conf.Config) (reasons []error) {
 		if v.err != nil {
 			continue
 		}
+		if err := refusal(v.facts, c); err != nil {
+			reasons = append(reasons, fmt.Errorf("%s %w", v.name, err))
+		}
 		for _, earlier := range visits[:i] {
 			if earlier.err == nil && v.facts.RunID != "" && earlier.facts.RunID == v.facts.RunID {
 				reasons = append(reasons, fmt.Errorf("%s and %s are the same server (run id %s): it would vote twice", earlier.name, v.name, v.facts.RunID))
 			}
 		}
-		// Memcached evicts unless it is told not to, and copies that vanish are put
-		// back: for it that is a note. Whoever sets a policy in Redis meant a cache.
-		if v.facts.MayEvict && !c.AllowEviction && v.facts.Kind != "memcached" {
-			reasons = append(reasons, fmt.Errorf("%s may drop locks to make room (%s); turn that off there, or say --allow-eviction: copies that vanish are then put back", v.name, v.facts.Eviction))
-		}
-		if v.facts.Role != "" && v.facts.Role != "master" {
-			reasons = append(reasons, fmt.Errorf("%s is a %s and can't vote", v.name, v.facts.Role))
-		}
 	}
 	return reasons
+}
+
+// refusal is the reason why a store may not vote, nil if there is none.
+func refusal(facts quorum.Facts, c conf.Config) error {
+	switch {
+	// Memcached evicts unless it is told not to, and copies that vanish are put
+	// back: for it that is a note. Whoever sets a policy in Redis meant a cache.
+	case facts.MayEvict && !c.AllowEviction && facts.Kind != "memcached":
+		return fmt.Errorf("may drop locks to make room (%s); turn that off there, or say --allow-eviction: copies that vanish are then put back", facts.Eviction)
+	case facts.Role != "" && facts.Role != "master":
+		return fmt.Errorf("is a %s and can't vote", facts.Role)
+	}
+	return nil
 }
 
 // advice is what is allowed but worth a word about a set of so many stores.

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -45,7 +46,7 @@ var settings = []setting{
 	{"listen", "`ADDRESS` for Redis clients", "127.0.0.1:6380", text(func(c *Config) *string { return &c.Listen })},
 	{"strategy", "which stores must agree: `majority` or unanimous", "majority", oneOf(func(c *Config) *string { return &c.Strategy }, "majority", "unanimous")},
 	{"data-dir", "`FOLDER` of the journal", "holdfast-data", text(func(c *Config) *string { return &c.DataDir })},
-	{"max-ttl", "longest lease, given too to locks asked for without a TTL; at most 720h", "24h", duration(func(c *Config) *time.Duration { return &c.MaxTTL }, time.Second, 720*time.Hour)},
+	{"max-ttl", "longest lease, given too to locks asked for without a TTL; at most 719h", "24h", duration(func(c *Config) *time.Duration { return &c.MaxTTL }, time.Second, 719*time.Hour)},
 	{"store-timeout", "how long a store may take to vote; 1ms to 30s", "250ms", duration(func(c *Config) *time.Duration { return &c.StoreTimeout }, time.Millisecond, 30*time.Second)},
 	{"allow-eviction", "take stores whose eviction policy may drop locks: true or false", "false", yesNo(func(c *Config) *bool { return &c.AllowEviction })},
 	{"requirepass", "`PASSWORD` that clients must AUTH with", "", text(func(c *Config) *string { return &c.RequirePass })},
@@ -59,7 +60,7 @@ var settings = []setting{
 // Defaults are not theirs but Load's, since a file may stand in between.
 func Flags() []cli.Flag {
 	flags := []cli.Flag{
-		&cli.StringFlag{Name: "config", Usage: "TOML `FILE` with any of these settings", EnvVars: []string{"HOLDFAST_CONFIG"}},
+		&cli.StringFlag{Name: "config", Usage: "TOML `FILE` with any of these settings", EnvVars: []string{variable("config")}},
 		&cli.StringSliceFlag{Name: "store", Usage: "`URL` of an upstream store: redis://[user:password@]host:port[/db], rediss://..., memcached://host:port; once for each", EnvVars: []string{variable("store")}},
 	}
 	for _, s := range settings {
@@ -82,7 +83,7 @@ func Load(ctx *cli.Context) (Config, error) {
 	if err != nil {
 		return c, err
 	}
-	var wrong []error
+	wrong := strangers(os.Environ())
 	for _, s := range settings {
 		value, place := s.value, "the default of "+s.name
 		if v, ok := file.values[key(s.name)]; ok {
@@ -101,6 +102,21 @@ func Load(ctx *cli.Context) (Config, error) {
 	}
 	wrong = append(wrong, c.check()...)
 	return c, errors.Join(wrong...)
+}
+
+// strangers finds variables of ours that are none: mostly misspelt.
+func strangers(environ []string) (wrong []error) {
+	known := map[string]bool{variable("store"): true, variable("config"): true}
+	for _, s := range settings {
+		known[variable(s.name)] = true
+	}
+	for _, line := range environ {
+		name, _, _ := strings.Cut(line, "=")
+		if strings.HasPrefix(name, "HOLDFAST_") && !known[name] {
+			wrong = append(wrong, fmt.Errorf("unknown variable %s in the environment", name))
+		}
+	}
+	return wrong
 }
 
 // check looks at what one setting alone can't tell.

@@ -89,7 +89,7 @@ func TestWhatIsWrongIsRefusedWithItsPlace(t *testing.T) {
 		{file: "listen = 'a\n", want: []string{"line 1"}},
 		{file: "max_ttl = 5", want: []string{"max_ttl in", "with its unit"}},
 		{file: `listen = ["a"]`, want: []string{"listen: a list"}},
-		{args: []string{"--max-ttl", "721h"}, want: []string{"--max-ttl", "721h0m0s", "1s to 720h"}},
+		{args: []string{"--max-ttl", "720h"}, want: []string{"--max-ttl", "720h0m0s", "1s to 719h"}},
 		{args: []string{"--max-ttl", "-1s"}, want: []string{"--max-ttl"}},
 		{args: []string{"--store-timeout", "soon"}, want: []string{"--store-timeout", `"soon"`}},
 		{args: []string{"--strategy", "most"}, want: []string{"majority or unanimous"}},
@@ -113,6 +113,13 @@ func TestWhatIsWrongIsRefusedWithItsPlace(t *testing.T) {
 				t.Errorf("%q %q: error %q, want %q in it", c.file, c.args, err, want)
 			}
 		}
+	}
+}
+
+func TestAMisspeltVariableIsRefused(t *testing.T) {
+	t.Setenv("HOLDFAST_MAX_TL", "1h")
+	if _, err := load(t); err == nil || !strings.Contains(err.Error(), "HOLDFAST_MAX_TL") {
+		t.Errorf("error %v, want one that names HOLDFAST_MAX_TL", err)
 	}
 }
 

@@ -7,5 +7,5 @@
 // measures time counts it on this process's monotonic clock, from before a
 // request is sent and after its reply has come.
 //
-// HOLDFAST_TORTURE says how long the contention test goes on, 5s by default.
+// TORTURE_TIME says how long the contention test goes on, 5s by default.
 package integration

@@ -13,7 +13,7 @@ import (
 )
 
 // tortureVariable says how long the torture goes on.
-const tortureVariable = "HOLDFAST_TORTURE"
+const tortureVariable = "TORTURE_TIME"
 
 const (
 	tortureClients = 16

@@ -34,8 +34,8 @@ func NewMetrics() *Metrics {
 		registry: prometheus.NewRegistry(),
 		votes:    counter("votes_total", "Votes by store and verdict.", "store", "verdict"),
 		voteTook: histogram("vote_seconds", "How long stores took to vote; silence is not counted.", "store"),
-		ended:    counter("changes_total", "Changes of locks by outcome.", "outcome"),
-		took:     histogram("change_seconds", "From the start of a change to its outcome.", "outcome"),
+		ended:    counter("changes_total", "What clients asked to change, by deed (acquire, renew, release) and outcome.", "deed", "outcome"),
+		took:     histogram("change_seconds", "From when a change's turn came to its outcome.", "deed", "outcome"),
 		events:   counter("events_total", "What operators should know, by kind and store.", "event", "store"),
 		syncs: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "holdfast", Name: "journal_sync_seconds",
 			Help: "How long the journal took to be on disk.", Buckets: latencies}),
@@ -54,9 +54,9 @@ func (m *Metrics) Voted(store, verdict string, answered bool, took time.Duration
 }
 
 // Ended counts a change.
-func (m *Metrics) Ended(outcome string, took time.Duration) {
-	m.ended.WithLabelValues(outcome).Inc()
-	m.took.WithLabelValues(outcome).Observe(took.Seconds())
+func (m *Metrics) Ended(deed, outcome string, took time.Duration) {
+	m.ended.WithLabelValues(deed, outcome).Inc()
+	m.took.WithLabelValues(deed, outcome).Observe(took.Seconds())
 }
 
 // Happened counts an event.

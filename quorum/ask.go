@@ -16,6 +16,18 @@ type Ask struct {
 	foreign *Lease   // somebody else's, to be put in its place
 }
 
+// size is about how many bytes the ask is on the wire.
+func (a *Ask) size() int {
+	n := 64 + len(a.Name)
+	if a.Prev != nil {
+		n += len(a.Prev.Value)
+	}
+	if a.Next != nil {
+		n += len(a.Next.Value)
+	}
+	return n
+}
+
 type purpose uint8
 
 const (

@@ -19,12 +19,16 @@ type attempt struct {
 }
 
 func (c *Core) attempt(now Time, op *Op, parts []Part) {
+	if err := c.hopeless(parts[0].Name); err != nil {
+		c.settle(op, Result{Outcome: Failed, Err: err})
+		return
+	}
 	c.Reserve()
-	version, ok := c.number()
-	if !ok {
+	if c.dry() {
 		c.thirst = append(c.thirst, op)
 		return
 	}
+	version := c.number()
 	n := len(c.cfg.Stores)
 	a := &attempt{
 		op: op, parts: parts, start: now,
@@ -67,7 +71,7 @@ func (c *Core) attempt(now Time, op *Op, parts []Part) {
 		}
 	}
 	// Beside the votes and not behind them: the latency is the slower of the two.
-	c.out.Write(Record{Entries: entries}, true, &Want{attempt: a})
+	c.write(Record{Entries: entries}, true, &Want{attempt: a})
 	c.timed = append(c.timed, timed{deadline: now.Add(c.cfg.Timeout), attempt: a})
 	c.judge(now, a)
 }
@@ -170,7 +174,7 @@ func (c *Core) release(now Time, op *Op, parts []Part) {
 		}
 	}
 	if len(entries) > 0 {
-		c.out.Write(Record{Entries: entries}, false, nil)
+		c.write(Record{Entries: entries}, false, nil)
 	}
 	c.settle(op, Result{Outcome: Changed, Leases: make([]*Lease, len(parts)), Took: now.Sub(op.began)})
 }

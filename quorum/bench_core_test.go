@@ -14,6 +14,8 @@ type echo struct {
 
 func (e *echo) Ask(ask *Ask) { e.asks = append(e.asks, ask) }
 
+func (e *echo) Full() bool { return false }
+
 func (e *echo) Write(_ Record, _ bool, want *Want) {
 	if want != nil {
 		e.wants = append(e.wants, want)

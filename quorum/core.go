@@ -26,6 +26,9 @@ type Outbox interface {
 	// not nil it comes back through Core.Written once the record is on disk, for
 	// which sync is then true.
 	Write(r Record, sync bool, want *Want)
+	// Full reports whether so much is queued for the journal that changes should
+	// wait until some of it is written.
+	Full() bool
 }
 
 // A Want is something that waits for the journal.
@@ -50,7 +53,7 @@ type Core struct {
 	count  uint64     // of the last number given out
 	limit  Number     // numbers below it may be given out
 	asked  Number     // the limit we asked the journal for, if above limit
-	thirst []*Op      // ops that wait for the limit to rise
+	thirst []*Op      // ops that wait for the journal, see dry
 	timed  []timed    // what is under way, by deadline: all have the same patience
 	slow   []*attempt // past it, but the journal is not
 	ready  []*slot    // names whose next op may start
@@ -58,6 +61,7 @@ type Core struct {
 
 	breaks     breakage // zero, but in the simulation
 	checkpoint Time     // when the next one is due
+	unsynced   bool     // something was written, and no sync asked for since
 	untimed    uint64
 	dead       error // the journal failed: nothing may be granted any more
 
@@ -134,7 +138,7 @@ func (c *Core) restore(e Entry, now Time) {
 		return
 	}
 	if !lease.Live(now) {
-		c.out.Write(Record{Entries: []Entry{{Name: e.Name}}}, false, nil)
+		c.write(Record{Entries: []Entry{{Name: e.Name}}}, false, nil)
 		return
 	}
 	s := c.slot(e.Name)
@@ -147,6 +151,13 @@ func withUntil(l *Lease, until Time) *Lease {
 	m.TTL += until.Sub(m.Until)
 	m.Until = until
 	return &m
+}
+
+// write has a record written. What was written without a sync is synced within
+// a second: a crash later than that brings back no lease that was released.
+func (c *Core) write(r Record, sync bool, want *Want) {
+	c.unsynced = !sync
+	c.out.Write(r, sync, want)
 }
 
 // slot returns what is known of name, made anew if that is nothing.
@@ -248,6 +259,10 @@ func (c *Core) Resume(now Time, op *Op, plan Plan) {
 }
 
 func (c *Core) proceed(now Time, op *Op, plan Plan) {
+	op.deed = deed(plan.Parts)
+	if plan.Denied && op.deed == Looked {
+		op.deed = Acquired
+	}
 	switch {
 	case len(plan.More) > 0:
 		c.regroup(now, op, plan.More)
@@ -333,6 +348,7 @@ func (c *Core) leave(op *Op) {
 
 func (c *Core) finish(op *Op, r Result) {
 	op.state = opDone
+	r.Deed = op.deed
 	op.rest, op.reads = nil, nil
 	c.finished = append(c.finished, finished{op, r})
 }

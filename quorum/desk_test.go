@@ -11,6 +11,7 @@ import (
 // A desk is a core whose stores, journal and clock are played by hand: what the
 // core asks for lies here until a test answers it.
 type desk struct {
+	full    bool // of the journal
 	t       *testing.T
 	core    *Core
 	now     Time
@@ -53,6 +54,8 @@ func deskConfig(stores int) Config {
 }
 
 func (d *desk) Ask(ask *Ask) { d.asked[ask.Store] = append(d.asked[ask.Store], ask) }
+
+func (d *desk) Full() bool { return d.full }
 
 func (d *desk) Write(r Record, sync bool, want *Want) {
 	d.written = append(d.written, record{r, sync, want})

@@ -2,6 +2,7 @@ package quorum
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 )
@@ -62,5 +63,50 @@ func TestAFailedJournalIsCheckpointedNoMore(t *testing.T) {
 	}
 	if len(d.written) > 0 {
 		t.Errorf("it is asked for %+v, want nothing", d.written)
+	}
+}
+
+func TestChangesWaitWhileTheJournalIsFull(t *testing.T) {
+	d := newDesk(t, 0)
+	d.full = true
+	op := d.submit(acquiring("token", time.Minute, "orders"))
+	if len(d.core.thirst) != 1 {
+		t.Fatalf("%d changes wait for the journal, want 1", len(d.core.thirst))
+	}
+	d.full = false
+	d.core.Written(d.now, &Want{}, nil) // anything
+	d.sync()
+	d.ends(op, Changed)
+}
+
+func TestAReleaseIsSyncedWithinASecond(t *testing.T) {
+	d := newDesk(t, 0)
+	d.hold("orders", "token", time.Minute)
+	d.submit(releasing("orders", "token"))
+	if !d.core.unsynced {
+		t.Fatal("a release alone waits for no sync")
+	}
+	d.pass(time.Second)
+	d.core.Tick(d.now)
+	if d.core.unsynced {
+		t.Error("the last release was never synced: a crash days later would bring its lease back")
+	}
+	if next := d.core.Tick(d.now); next != d.now.Add(time.Hour) {
+		t.Errorf("with nothing left to sync: again in %v, want in an hour", next.Sub(d.now))
+	}
+}
+
+func TestNothingIsWrittenWhereNoVoteCanBeWon(t *testing.T) {
+	d := newDesk(t, 3)
+	d.core.Down(0, errLost)
+	d.core.Down(2, errLost)
+	before := len(d.disk)
+	op := d.submit(acquiring("token", time.Minute, "orders"))
+	r := d.ends(op, Failed)
+	if !errors.Is(r.Err, ErrNoQuorum) || !strings.Contains(r.Err.Error(), "s0: it is down: connection lost; s2: it is down: connection lost") {
+		t.Errorf("error %v, want no quorum, naming s0 and s2", r.Err)
+	}
+	if len(d.disk) != before || len(d.asked[1]) != 0 {
+		t.Errorf("%d records and %d requests for it, want none", len(d.disk)-before, len(d.asked[1]))
 	}
 }

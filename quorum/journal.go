@@ -20,6 +20,21 @@ type Record struct {
 	Now Time
 }
 
+// size is about how many bytes the record takes.
+func (r *Record) size() int {
+	n := 0
+	for _, e := range r.Entries {
+		n += 128 + len(e.Name)
+		if e.Lease != nil {
+			n += len(e.Lease.Value)
+		}
+		if e.Replaced != nil {
+			n += len(e.Replaced.Value)
+		}
+	}
+	return n
+}
+
 // A Journal is our own durable record. One goroutine calls it.
 type Journal interface {
 	// Commit writes the records, in order, and with sync returns only when they

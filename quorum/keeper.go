@@ -21,7 +21,7 @@ type Member struct {
 // called by several goroutines at once.
 type Observer interface {
 	Voted(store string, verdict Verdict, took time.Duration)
-	Ended(outcome Outcome, err error, took time.Duration)
+	Ended(result Result)
 	Happened(kind, store string)
 }
 
@@ -35,7 +35,8 @@ type Options struct {
 	Journal  Journal
 	Past     History
 	Clock    Clock
-	Observer Observer // may be nil
+	Vet      func(Facts) error // why a store may not vote, asked at each new incarnation; may be nil
+	Observer Observer          // may be nil
 	Log      *slog.Logger
 	// Failed is called once if the journal fails. What it was told before is on
 	// disk or not; nothing is granted any more.
@@ -51,6 +52,7 @@ type Keeper struct {
 	core     *Core    // guarded by mu
 	lanes    []*lane  // their queues are guarded by mu
 	records  []record // guarded by mu: waiting for the journal
+	bytes    int      // guarded by mu: of records, and of those being written
 	rejected []answered
 	wakeAt   Time // guarded by mu: when the timer will ring
 	closed   bool
@@ -185,10 +187,8 @@ func (k *Keeper) leave() {
 		}
 	}
 	c := k.core
-	if len(c.timed)+len(c.ends) > 0 {
-		if next := c.next(k.wakeAt); next < k.wakeAt {
-			wake(k.ring)
-		}
+	if c.next(k.wakeAt) < k.wakeAt {
+		wake(k.ring)
 	}
 	var few [4]finished
 	ended := append(few[:0], c.finished...)
@@ -204,8 +204,8 @@ func (k *Keeper) leave() {
 	k.mu.Unlock()
 
 	for _, f := range ended {
-		if k.opts.Observer != nil && f.result.Outcome != Unchanged {
-			k.opts.Observer.Ended(f.result.Outcome, f.result.Err, f.result.Took)
+		if k.opts.Observer != nil && f.result.Deed != Looked {
+			k.opts.Observer.Ended(f.result)
 		}
 		f.op.Done(f.result)
 	}
@@ -245,8 +245,12 @@ func (k *Keeper) Ask(ask *Ask) { k.lanes[ask.Store].push(ask) }
 // Write is the core's Outbox.
 func (k *Keeper) Write(r Record, sync bool, want *Want) {
 	k.records = append(k.records, record{r, sync, want})
+	k.bytes += r.size()
 	wake(k.write)
 }
+
+// Full is the core's Outbox.
+func (k *Keeper) Full() bool { return k.bytes > journalQueue }
 
 func wake(c chan struct{}) {
 	select {
@@ -263,7 +267,7 @@ func (k *Keeper) runJournal(ctx context.Context) {
 	var failed error
 	for {
 		k.mu.Lock()
-		batch, k.records = k.records, batch[:0]
+		batch, k.records = nextRecords(k.records, batch[:0])
 		k.mu.Unlock()
 		if len(batch) == 0 {
 			select {
@@ -293,6 +297,9 @@ func (k *Keeper) runJournal(ctx context.Context) {
 		k.mu.Lock()
 		now := k.opts.Clock.Now()
 		for _, r := range batch {
+			k.bytes -= r.size()
+		}
+		for _, r := range batch {
 			if r.want != nil {
 				k.core.Written(now, r.want, failed)
 			}
@@ -301,6 +308,22 @@ func (k *Keeper) runJournal(ctx context.Context) {
 		clear(batch)
 		clear(records)
 	}
+}
+
+const (
+	journalBatch = 4 << 20  // bytes written to the journal at a time
+	journalQueue = 64 << 20 // bytes queued for it before changes wait
+)
+
+// nextRecords splits off what is written next. The rest may use spare.
+func nextRecords(queue, spare []record) (next, rest []record) {
+	bytes := 0
+	for i, r := range queue {
+		if bytes += r.size(); bytes > journalBatch {
+			return queue[: i+1 : i+1], append(spare, queue[i+1:]...)
+		}
+	}
+	return queue, spare
 }
 
 // runTimer calls the core when something is due.

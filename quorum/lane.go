@@ -20,22 +20,27 @@ type lane struct {
 
 	// All of these are guarded by keeper.mu.
 	queue       []*Ask
+	bytes       int   // of queue
 	down        error // why it can't be asked; nil: it can, or is being connected to
 	up          bool
 	since       Time
 	incarnation string
+	runID       string
 	votes       [3]uint64 // by verdict
 	last        Event     // the last that was told of it
 	lastAt      Time
 }
 
 const (
-	laneQueue  = 1 << 16 // asks that may wait for one store
-	laneBatch  = 1024    // of them go out together
-	laneChores = 256     // of upkeep beside them
-	probeEvery = 50 * time.Millisecond
-	watchMost  = 10 * time.Second
-	probeMost  = 500 * time.Millisecond // a store that is back votes again after that, at the latest
+	laneQueue   = 1 << 16  // asks that may wait for one store,
+	laneBytes   = 64 << 20 // and bytes of them
+	laneBatch   = 1024     // of them go out together,
+	batchBytes  = 1 << 20  // and bytes of them: what a store can do within its timeout
+	laneChores  = 256      // of upkeep beside them
+	probeEvery  = 50 * time.Millisecond
+	connectMost = 2 * time.Second
+	watchMost   = 10 * time.Second
+	probeMost   = 500 * time.Millisecond // a store that is back votes again after that, at the latest
 )
 
 func newLane(k *Keeper, index int, m Member) *lane {
@@ -50,10 +55,11 @@ func (l *lane) push(ask *Ask) {
 	switch {
 	case l.down != nil:
 		l.reject(ask, fmt.Errorf("it is down: %w", l.down))
-	case len(l.queue) >= laneQueue:
+	case len(l.queue) >= laneQueue || l.bytes > laneBytes:
 		l.reject(ask, errBusy)
 	default:
 		l.queue = append(l.queue, ask)
+		l.bytes += ask.size()
 		wake(l.wake)
 	}
 }
@@ -131,11 +137,16 @@ func (l *lane) isUp() bool {
 func (l *lane) connect(ctx context.Context) error {
 	k := l.keeper
 	// Connecting takes several round trips, and a store on its way up is slower.
-	ctx, cancel := context.WithTimeout(ctx, 4*k.opts.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, min(4*k.opts.Timeout, connectMost))
 	defer cancel()
 	incarnation, err := l.store.Connect(ctx)
 	if err != nil {
 		return err
+	}
+	if incarnation != l.incarnation { // only run changes it
+		if err := l.vet(ctx); err != nil {
+			return err
+		}
 	}
 	k.mu.Lock()
 	now := k.opts.Clock.Now()
@@ -146,6 +157,30 @@ func (l *lane) connect(ctx context.Context) error {
 }
 
 // fall marks the store as down; what waits for it is silent.
+// vet looks at a server that was not seen before: it may be one that may not
+// vote, or that votes already under another name.
+func (l *lane) vet(ctx context.Context) error {
+	k := l.keeper
+	facts, err := l.store.Facts(ctx)
+	if err != nil {
+		return fmt.Errorf("ask what it is: %w", err)
+	}
+	if k.opts.Vet != nil {
+		if err := k.opts.Vet(facts); err != nil {
+			return err
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, other := range k.lanes {
+		if other != l && other.up && facts.RunID != "" && other.runID == facts.RunID {
+			return fmt.Errorf("it is the same server as %s (run id %s), and would vote twice", other.name, facts.RunID)
+		}
+	}
+	l.runID = facts.RunID
+	return nil
+}
+
 func (l *lane) fall(err error) {
 	k := l.keeper
 	k.mu.Lock()
@@ -157,7 +192,7 @@ func (l *lane) fall(err error) {
 		l.reject(ask, fmt.Errorf("it is down: %w", err))
 	}
 	clear(l.queue)
-	l.queue = l.queue[:0]
+	l.queue, l.bytes = l.queue[:0], 0
 	k.core.Down(l.index, err)
 	k.leave()
 }
@@ -209,17 +244,19 @@ func (l *lane) take(asks []*Ask, upkeep bool) ([]*Ask, time.Duration) {
 	k.mu.Lock()
 	defer k.leave() // which tells the rejected
 	now := k.opts.Clock.Now()
-	n := 0
+	n, bytes := 0, 0
 	for _, ask := range l.queue {
-		if len(asks) == laneBatch {
+		if len(asks) == laneBatch || bytes > batchBytes {
 			break
 		}
 		n++
+		l.bytes -= ask.size()
 		if ask.Deadline != 0 && now >= ask.Deadline {
 			l.reject(ask, errExpired)
 			continue
 		}
 		asks = append(asks, ask)
+		bytes += ask.size()
 	}
 	rest := copy(l.queue, l.queue[n:])
 	clear(l.queue[rest:])

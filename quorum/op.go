@@ -34,9 +34,10 @@ type Op struct {
 	rest  *attempt  // under way
 	reads *reading  // under way
 	began Time      // when its names were its own
-	tries int       // how often it was shown leases anew
-	other bool      // it was shown the other of two possible leases, see Core.showOther
-	gone  bool      // the client hung up
+	deed  Deed
+	tries int  // how often it was shown leases anew
+	other bool // it was shown the other of two possible leases, see Core.showOther
+	gone  bool // the client hung up
 }
 
 // A View is what an op was shown: the leases of its names at one moment.
@@ -74,6 +75,38 @@ type Part struct {
 type Plan struct {
 	Parts []Part   // each of another name; all of them or none
 	More  []string // names that must be among the op's: it starts again with these too
+
+	// Denied says that it was to acquire a lock that somebody holds. It only counts.
+	Denied bool
+}
+
+// A Deed is what an op was about.
+type Deed uint8
+
+const (
+	Looked   Deed = iota // it changed nothing, and was not denied anything
+	Acquired             // it was to make a lease
+	Renewed              // it was to change one
+	Released             // it was only to end leases
+)
+
+func (d Deed) String() string { return [...]string{"look", "acquire", "renew", "release"}[d] }
+
+// deed says what parts are about, by the weightiest of them.
+func deed(parts []Part) Deed {
+	d := Looked
+	for i := range parts {
+		switch p := &parts[i]; {
+		case p.Drop && d == Looked:
+			d = Released
+		case p.Drop:
+		case p.Prev == nil:
+			return Acquired
+		default:
+			d = Renewed
+		}
+	}
+	return d
 }
 
 // An Outcome is how an op ended. They are never confused: an outage neither
@@ -92,6 +125,7 @@ func (o Outcome) String() string { return [...]string{"unchanged", "changed", "h
 // A Result is how an op ended.
 type Result struct {
 	Outcome  Outcome
+	Deed     Deed          // what it was about, whatever the outcome
 	Leases   []*Lease      // if Changed: what each part left, in order; nil for a release
 	Validity time.Duration // if Changed: how long the shortest of them may be relied on
 	Err      error         // if Failed: wraps one of the errors below

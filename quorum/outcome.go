@@ -71,7 +71,7 @@ func (c *Core) confirm(a *attempt) {
 		}
 	}
 	if len(entries) > 0 {
-		c.out.Write(Record{Entries: entries}, false, nil)
+		c.write(Record{Entries: entries}, false, nil)
 	}
 }
 
@@ -93,14 +93,14 @@ func (c *Core) lose(now Time, a *attempt, result Result) {
 		}
 	}
 	if !replaced {
-		c.out.Write(Record{Entries: entries}, false, nil)
+		c.write(Record{Entries: entries}, false, nil)
 		c.settle(a.op, result)
 		return
 	}
 	// The pending record on disk would deny until the later deadline and take
 	// either holder as owner: no error leaves before that is put right.
 	a.awaiting = result
-	c.out.Write(Record{Entries: entries}, true, &Want{attempt: a, undone: true})
+	c.write(Record{Entries: entries}, true, &Want{attempt: a, undone: true})
 }
 
 func (c *Core) undo(now Time, a *attempt, p int, s *slot, prev *Lease) {
@@ -140,11 +140,6 @@ func (c *Core) Written(now Time, want *Want, err error) {
 	switch a := want.attempt; {
 	case a == nil && err == nil:
 		c.limit = max(c.limit, want.limit)
-		thirst := c.thirst
-		c.thirst = nil
-		for _, op := range thirst {
-			c.again(now, op)
-		}
 	case a == nil:
 	case want.undone && err != nil: // after a restart it may have been granted after all
 		c.settle(a.op, Result{Outcome: Failed, Err: err, Took: a.awaiting.Took})
@@ -162,7 +157,20 @@ func (c *Core) Written(now Time, want *Want, err error) {
 		a.onDisk = true
 		c.judge(now, a)
 	}
+	c.quench(now)
 	c.pump(now)
+}
+
+// quench lets those go on that waited for the journal.
+func (c *Core) quench(now Time) {
+	if len(c.thirst) == 0 || c.dry() {
+		return
+	}
+	thirst := c.thirst
+	c.thirst = nil
+	for _, op := range thirst {
+		c.begin(now, op)
+	}
 }
 
 // fail says that the journal failed. Nothing is granted from now on; leases

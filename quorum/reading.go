@@ -144,7 +144,8 @@ func (c *Core) foreign(now Time, name string, answers []answer) (*Lease, error) 
 			TTL: left, Until: Until(now, left), Untimed: left == c.cfg.MaxTTL, Foreign: true, Opaque: best.Opaque,
 		}, nil
 	case len(bestLeft) == 0 && count.Refused <= len(answers)-c.cfg.Need:
-		return nil, c.quorumError("read", name, Count{Silent: count.Silent, Refused: count.Refused}, why)
+		return nil, fmt.Errorf("read %q: %d of %d stores answered, need %d: %w: %w",
+			name, count.Refused, len(answers), len(answers)-c.cfg.Need+1, ErrNoQuorum, why)
 	}
 	return nil, nil
 }

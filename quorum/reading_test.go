@@ -183,7 +183,7 @@ func TestAReadThatFailsNamesEachSilentStore(t *testing.T) {
 	d.mute(0)
 	d.answer(1, Vote{Verdict: Refused})
 	d.pass(250 * time.Millisecond)
-	want := `read "orders": 0 of 3 stores granted, 0 refused, 3 silent, need 2: no quorum: ` +
+	want := `read "orders": 0 of 3 stores answered, need 2: no quorum: ` +
 		`s0: connection lost; s1: it refused to be read; s2: no answer within 250ms`
 	if r := d.ends(op, Failed); r.Err.Error() != want || r.Took != 250*time.Millisecond {
 		t.Errorf("error\n got %v\nwant %s", r.Err, want)

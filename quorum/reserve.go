@@ -1,14 +1,16 @@
 package quorum
 
-// number returns a number that no change ever had, or none if the journal must
-// first allow more of them.
-func (c *Core) number() (Number, bool) {
-	n := MakeNumber(c.count+1, c.cfg.Author)
-	if n >= c.limit {
-		return 0, false
-	}
+// dry reports whether a change must wait for the journal: until that allows
+// more numbers, or has written some of what is queued for it. Votes may fail
+// faster than a disk writes, and what failed was to be written too.
+func (c *Core) dry() bool {
+	return MakeNumber(c.count+1, c.cfg.Author) >= c.limit || c.out.Full()
+}
+
+// number returns a number that no change ever had.
+func (c *Core) number() Number {
 	c.count++
-	return n, true
+	return MakeNumber(c.count, c.cfg.Author)
 }
 
 // numbersAtOnce is how many numbers are reserved in the journal at a time. A
@@ -23,6 +25,6 @@ func (c *Core) Reserve() {
 			c.limit = c.asked
 			return
 		}
-		c.out.Write(Record{Limit: c.asked}, true, &Want{limit: c.asked})
+		c.write(Record{Limit: c.asked}, true, &Want{limit: c.asked})
 	}
 }

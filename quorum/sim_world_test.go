@@ -207,6 +207,8 @@ func (p *simProxy) Write(r Record, sync bool, want *Want) {
 	p.queue = append(p.queue, record{r, sync, want})
 }
 
+func (p *simProxy) Full() bool { return len(p.queue) > 3 }
+
 // step has the core do something, and then carries out what it wants done.
 func (p *simProxy) step(f func(*Core)) {
 	if p.gone {

@@ -54,7 +54,7 @@ func (c *Core) expire(s *slot) {
 	if s.running != nil && s.running.rest != nil && c.breaks&breakExpiry == 0 {
 		return // its change is on its way to the journal, and says there what comes after
 	}
-	c.out.Write(Record{Entries: []Entry{{Name: s.name}}}, false, nil)
+	c.write(Record{Entries: []Entry{{Name: s.name}}}, false, nil)
 	for i, t := range c.cfg.Stores {
 		if t.Coarse || lease.long {
 			c.takeOut(i, s.name, lease.Copy(), lease.Until)
@@ -76,18 +76,24 @@ func (c *Core) Tick(now Time) Time {
 		c.expire(s)
 		c.forget(s)
 	}
-	if len(c.leases) > 0 && now >= c.checkpoint && c.dead == nil {
+	if c.checkpoints() && now >= c.checkpoint {
 		c.checkpoint = now.Add(time.Second)
-		c.out.Write(Record{Now: now}, true, nil)
+		c.write(Record{Now: now}, true, nil)
 	}
 	c.pump(now)
 	return c.next(now)
 }
 
-// next returns when something is due, and never more than the stores' patience
-// from now, so that what is begun meanwhile is never noticed late.
+// checkpoints reports whether the journal wants the time now and then: while
+// there are leases, whose deadlines a reboot counts from it.
+func (c *Core) checkpoints() bool { return (len(c.leases) > 0 || c.unsynced) && c.dead == nil }
+
+// next returns when something is due, at the latest in an hour.
 func (c *Core) next(now Time) Time {
-	next := now.Add(c.cfg.Timeout)
+	next := now.Add(time.Hour)
+	if c.checkpoints() {
+		next = min(next, c.checkpoint)
+	}
 	if len(c.timed) > 0 {
 		next = min(next, c.timed[0].deadline)
 	}

@@ -8,12 +8,15 @@ import (
 // A witness is the upkeep of one store: what it should have and may not, and
 // what it should not have and may.
 type witness struct {
-	up, down    bool // neither, before it was first tried
+	up, down    bool  // neither, before it was first tried
+	why         error // if down
 	incarnation string
 	missing     []*slot // live leases that it may have no copy of, to be put back
 	debts       []debt  // copies that must go as soon as it can be reached
 	auditAt     Time    // when to look again whether it still has what it should
 	cursor      int     // where in Core.leases
+	audited     int     // looked at in the last audit
+	vanished    int     // of them, so far
 }
 
 // A debt is a copy that nobody holds by and that may be in a store.
@@ -30,7 +33,8 @@ type debt struct {
 const (
 	maxDebts   = 100_000 // a store; older ones are left to their TTL, and swept when met
 	auditEvery = time.Second
-	auditShare = 64 // leases an audit
+	auditShare = 64   // leases an audit at least; each is looked at once a minute,
+	auditMost  = 2048 // as long as that takes no more than this
 	retryAfter = 100 * time.Millisecond
 	overstay   = 5 * time.Second // how long after its lease a copy may still be there
 	lateLooks  = 3               // how often a store that may act late is looked into again
@@ -115,7 +119,7 @@ func (c *Core) Down(store int, why error) {
 	if !w.down {
 		c.event("store.down", store, "", "%v", why)
 	}
-	w.up, w.down = false, true
+	w.up, w.down, w.why = false, true, why
 }
 
 // forgot says that a store may have lost every copy. Each live lease is put back.
@@ -123,6 +127,18 @@ func (c *Core) forgot(store int) {
 	for _, s := range c.leases {
 		s.has &^= 1 << store
 		c.miss(store, s)
+	}
+}
+
+// vanish notes that a copy that should have been there was not. If that is so of
+// an eighth of an audit, the store has lost more than single ones.
+func (c *Core) vanish(store int, name string) {
+	w := &c.stores[store]
+	if w.vanished++; w.vanished == 1+w.audited/8 {
+		c.event("store.copy_vanished", store, name, "%d of %d copies looked at were gone; all are put back", w.vanished, w.audited)
+		c.forgot(store)
+	} else if w.vanished <= w.audited/8 {
+		c.event("store.copy_vanished", store, name, "the copy of a live lease was gone; it is put back")
 	}
 }
 
@@ -234,7 +250,9 @@ func (c *Core) plant(now Time, store int, s *slot, why purpose) *Ask {
 func (c *Core) audit(now Time, store int, asks []*Ask) []*Ask {
 	w := &c.stores[store]
 	before := len(asks)
-	for range min(auditShare, len(c.leases)) {
+	share := min(max(auditShare, len(c.leases)/60), auditMost, len(c.leases))
+	w.audited, w.vanished = share, 0
+	for range share {
 		w.cursor = (w.cursor + 1) % len(c.leases)
 		s := c.leases[w.cursor]
 		if s.running != nil && s.running.rest != nil || (s.queued|s.asked)>>store&1 == 1 {
@@ -278,8 +296,7 @@ func (c *Core) putBack(now Time, ask *Ask, vote Vote) {
 		s.has |= bit
 	case vote.Verdict == Granted:
 		if ask.why == whyAudit && s.has&bit != 0 {
-			c.event("store.copy_vanished", ask.Store, ask.Name, "the copy of a live lease was gone; all are put back")
-			c.forgot(ask.Store)
+			c.vanish(ask.Store, ask.Name)
 		}
 		s.has |= bit
 	case vote.Found != nil && vote.Found.Version == ask.Next.Version:

@@ -119,6 +119,23 @@ func (c *Core) judge(now Time, a *attempt) {
 	}
 }
 
+// hopeless returns an error if so many stores are down that no vote can be won:
+// then none is held, and nothing is written.
+func (c *Core) hopeless(name string) error {
+	count := Count{}
+	why := &multierror.Error{ErrorFormat: oneLine}
+	for i := range c.stores {
+		if w := &c.stores[i]; w.down {
+			count.Silent++
+			why = multierror.Append(why, fmt.Errorf("%s: it is down: %w", c.cfg.Names[i], w.why))
+		}
+	}
+	if count.Silent <= len(c.stores)-c.cfg.Need {
+		return nil
+	}
+	return c.quorumError("change", name, count, why)
+}
+
 // noQuorum says how the vote on part p ended, and why each silent store was so.
 func (c *Core) noQuorum(a *attempt, p int) error {
 	n := len(c.cfg.Stores)
