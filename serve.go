@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"holdfast/commands"
@@ -62,6 +65,9 @@ func serve(ctx context.Context, c conf.Config, out, logs io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if err := noteConfiguration(journal, c, stores, log); err != nil {
+		return errors.Join(err, journal.Close())
+	}
 	keeper, err := quorum.Open(quorum.Options{
 		Members: stores, Strategy: strategy, Timeout: c.StoreTimeout, MaxTTL: c.MaxTTL,
 		Journal: journal, Past: past, Clock: quorum.BootClock{}, Vet: func(f quorum.Facts) error { return refusal(f, c) }, Observer: observer{metrics}, Log: log,
@@ -91,6 +97,24 @@ func openJournal(c conf.Config, log *slog.Logger, metrics *proxy.Metrics, broken
 			broken <- err // there is room for one, and it is told once
 		},
 	})
+}
+
+// noteConfiguration keeps in the journal what its leases were granted by, and
+// says so if that has changed. The stores that are new get every lease, as the
+// old ones did; what the old ones keep ends with its TTL.
+func noteConfiguration(journal *persist.Journal, c conf.Config, stores []quorum.Member, log *slog.Logger) error {
+	now, err := json.Marshal(map[string]any{"stores": names(stores), "strategy": c.Strategy, "max_ttl": c.MaxTTL.String()})
+	if err != nil {
+		return err
+	}
+	was := journal.Configuration()
+	if bytes.Equal(was, now) {
+		return nil
+	}
+	if len(was) > 0 {
+		log.Warn("configuration.changed", "was", string(was), "now", string(now))
+	}
+	return journal.SetConfiguration(now)
 }
 
 // listen serves clients, and operators over HTTP, until ctx is done.
@@ -149,7 +173,7 @@ func welcome(c conf.Config, stores []quorum.Member, strategy quorum.Strategy, s 
 		return "no stores, the journal alone decides; " + came
 	}
 	tolerates := fmt.Sprintf("tolerates %d of them down", s.Tolerates)
-	return fmt.Sprintf("%s of %d stores (%s), %s; %s", strategy, len(stores), list(stores), tolerates, came)
+	return fmt.Sprintf("%s of %d stores (%s), %s; %s", strategy, len(stores), strings.Join(names(stores), ", "), tolerates, came)
 }
 
 // ready reports why no lock could be granted now, if that is so.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -126,11 +125,11 @@ func advice(n int, strategy quorum.Strategy) string {
 	return ""
 }
 
-// list joins the names of stores.
-func list(stores []quorum.Member) string {
+// names are the stores' names.
+func names(stores []quorum.Member) []string {
 	names := make([]string, len(stores))
 	for i, m := range stores {
 		names[i] = m.Name
 	}
-	return strings.Join(slices.Clip(names), ", ")
+	return names
 }
