@@ -106,9 +106,15 @@ func (l *lane) watch(ctx context.Context) {
 	k, failing := l.keeper, false
 	for pause := probeEvery; ctx.Err() == nil; pause = min(2*pause, watchMost) {
 		start := k.opts.Clock.Now()
+		began := false
 		err := watcher.Watch(ctx, func(name string) {
 			k.mu.Lock()
-			k.core.Vanished(k.opts.Clock.Now(), l.index, name)
+			if name == "" && !began {
+				k.core.Doubt(l.index) // nobody watched until now
+				began = true
+			} else {
+				k.core.Vanished(k.opts.Clock.Now(), l.index, name)
+			}
 			if k.core.Missing(l.index) > 0 {
 				wake(l.wake)
 			}

@@ -111,3 +111,48 @@ func TestAStoreThatAnswersWithErrorsIsNotPesteredWithUpkeep(t *testing.T) {
 		}
 	})
 }
+
+// A teller tells of copies that are gone.
+type teller struct {
+	quorum.Store
+	names chan string
+	fails chan error
+}
+
+func (s *teller) Watch(ctx context.Context, gone func(name string)) error {
+	gone("")
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-s.fails:
+			return err
+		case name := <-s.names:
+			gone(name)
+		}
+	}
+}
+
+func TestACopyThatAStoreTellsOfIsPutBackAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &teller{names: make(chan string), fails: make(chan error)}
+		h := openHouse(t, 3, func(_ *house, o *quorum.Options) {
+			s.Store = o.Members[2].Store
+			o.Members[2].Store = s
+		})
+		pass(time.Second)
+		h.takes(0, acquiring("orders", "token", time.Hour), quorum.Changed)
+		lose := func(how string, tell func()) {
+			t.Helper()
+			h.fakes[2].Remove("orders")
+			tell()
+			pass(10 * time.Millisecond)
+			if _, _, ok := h.fakes[2].Fetch("orders"); !ok {
+				t.Errorf("%s: 10ms later the copy is still gone", how)
+			}
+		}
+		lose("told of it", func() { s.names <- "orders" })
+		lose("told of a flush", func() { s.names <- "" })
+		lose("watching failed, and began again", func() { s.fails <- errors.New("reset"); pass(100 * time.Millisecond) })
+	})
+}

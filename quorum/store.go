@@ -88,8 +88,9 @@ type Store interface {
 type Watcher interface {
 	// Watch tells gone of every name whose copy was deleted, evicted, expired or
 	// overwritten by anybody but Do, and of "" when everything may have been,
-	// until ctx is done or it fails. One goroutine at a time calls it, beside
-	// those of Store.
+	// until ctx is done or it fails. Its first call of gone is with "", once it
+	// watches. One goroutine at a time calls it, beside those of Store, and gone
+	// does not block.
 	Watch(ctx context.Context, gone func(name string)) error
 }
 

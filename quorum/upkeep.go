@@ -163,6 +163,10 @@ func (c *Core) Vanished(now Time, store int, name string) {
 	c.miss(store, s)
 }
 
+// Doubt says that copies may be gone from a store that nobody told of. Each is
+// looked at.
+func (c *Core) Doubt(store int) { c.forgot(store) }
+
 // Missing returns how many live leases a store may have no copy of.
 func (c *Core) Missing(store int) int { return len(c.stores[store].missing) }
 

@@ -135,14 +135,14 @@ func (l *link) exec(ctx context.Context, pipe redis.Pipeliner) error {
 	case l.guard.answers > answers, !broken && !l.guard.settled(answers):
 		return void{errTooMuch}
 	case broken:
-		return l.explain(ctx, err)
+		return explain(ctx, err)
 	}
 	return nil
 }
 
 // explain returns err, or what is behind it: a connection that was cut because
 // ctx is done reports that it was closed.
-func (l *link) explain(ctx context.Context, err error) error {
+func explain(ctx context.Context, err error) error {
 	switch {
 	case isReply(err):
 		return err

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"slices"
 	"sync"
 
 	"holdfast/quorum"
@@ -91,10 +92,14 @@ func (o *own) end(requests []quorum.Request, votes []quorum.Vote) {
 	due := len(o.due) > 0
 	o.mu.Unlock()
 	if due {
-		select {
-		case o.wake <- struct{}{}:
-		default: // it is awake, or will be
-		}
+		o.ring()
+	}
+}
+
+func (o *own) ring() {
+	select {
+	case o.wake <- struct{}{}:
+	default: // whoever waits for it is awake, or will be
 	}
 }
 
@@ -117,20 +122,23 @@ type check struct {
 	copy *quorum.Copy // nil: it need not be looked at, only waited for
 }
 
-// take returns what is to be checked now.
-func (o *own) take() []check {
+// maxChecks go out together.
+const maxChecks = 1024
+
+// take appends what is to be checked now, and reports whether there is more.
+func (o *own) take(checks []check) (_ []check, more bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	checks := make([]check, 0, len(o.due))
-	for _, name := range o.due {
+	n := min(len(o.due), maxChecks)
+	for _, name := range o.due[:n] {
 		t := o.traces[name]
 		t.due = false
 		if !t.asking { // else it is due again once that is done
 			checks = append(checks, check{name: name, seq: t.seq, copy: t.copy})
 		}
 	}
-	o.due = o.due[:0]
-	return checks
+	o.due = slices.Delete(o.due, 0, n)
+	return checks, len(o.due) > 0
 }
 
 // checked ends a check, and reports whether somebody else did something. same:

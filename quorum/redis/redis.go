@@ -19,6 +19,8 @@
 //     Connect returns another incarnation. It ends in /j and the jumps that this
 //     Store has seen, which mean nothing to another one.
 //
+// A connection of its own, [Store.Watch], hears of copies that vanish.
+//
 // The package ignores Redis Cluster and Sentinel: one server is one store.
 package redis
 
@@ -44,9 +46,12 @@ type Store struct {
 	scripted bool    // never SET with NX and GET, whatever the server can do
 	ghost    session // whose requests may still be under way in the server
 
-	mu     sync.Mutex
-	link   *link // guarded by mu; nil while not connected
-	closed bool  // guarded by mu; once true, always true
+	turn chan struct{} // has one in it while a batch is under way
+
+	mu      sync.Mutex
+	link    *link    // guarded by mu; nil while not connected
+	watcher *watcher // guarded by mu; nil while nobody watches
+	closed  bool     // guarded by mu; once true, always true
 }
 
 var (
@@ -65,7 +70,7 @@ func New(url string) (*Store, error) {
 	}
 	// What go-redis has to say it returns as an error too.
 	redis.SetLogger(new(logging.VoidLogger))
-	return &Store{target: t, pace: &pace{clock: quorum.BootClock{}}}, nil
+	return &Store{target: t, pace: &pace{clock: quorum.BootClock{}}, turn: make(chan struct{}, 1)}, nil
 }
 
 // Connect fails too where the server answers but cannot vote: while it loads its
@@ -106,6 +111,9 @@ func (s *Store) connect(ctx context.Context) (string, error) {
 	if err := s.pace.meet(now, clock); err != nil {
 		return "", err
 	}
+	if s.ghost.id != 0 && !s.ghost.isRunOf(now) {
+		s.rouse() // it watches another run, or another server at the same address
+	}
 	l.direct = l.direct && !s.scripted
 	s.ghost = now
 	return s.pace.incarnation(now), nil
@@ -133,24 +141,29 @@ func (s *Store) drop() {
 	}
 }
 
-// current returns the connection that Do may use.
-func (s *Store) current() (*link, error) {
+// current returns the connection that Do may use, and whoever wants to know what
+// Do writes, or nil.
+func (s *Store) current() (*link, *own, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.closed:
-		return nil, errClosed
+		return nil, nil, errClosed
 	case s.link == nil:
-		return nil, errNotConnected
+		return nil, nil, errNotConnected
+	case s.watcher == nil:
+		return s.link, nil, nil
 	}
-	return s.link, nil
+	return s.link, s.watcher.own, nil
 }
 
 // Do writes one pipeline and reads its answers. An error reply to one request
 // makes that vote Silent and costs the others nothing, unless it says that the
 // server as a whole cannot vote now. If the server's clock jumped, all are Silent.
 func (s *Store) Do(ctx context.Context, requests []quorum.Request, votes []quorum.Vote) error {
-	l, err := s.current()
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	l, own, err := s.current()
 	if err != nil {
 		err = s.asking(err)
 		silence(votes, err, true)
@@ -162,6 +175,10 @@ func (s *Store) Do(ctx context.Context, requests []quorum.Request, votes []quoru
 	}
 	if len(requests) == 0 {
 		return nil
+	}
+	if own != nil {
+		own.begin(requests)
+		defer own.end(requests, votes)
 	}
 	start := time.Now()
 	stop := context.AfterFunc(ctx, l.cut)
@@ -199,11 +216,12 @@ func silence(votes []quorum.Vote, err error, unsent bool) {
 // connection before it.
 func (s *Store) Traits() quorum.Traits { return quorum.Traits{} }
 
-// Close closes the connection. What waits for it returns with an error.
+// Close closes the connections. What waits for one returns with an error.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
 	s.drop()
+	s.rouse()
 	return nil
 }

@@ -1,7 +1,9 @@
 package redis
 
 import (
+	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -206,6 +208,12 @@ func TestRemainingTellsNoTTLFromNearlyNone(t *testing.T) {
 }
 
 func BenchmarkBatchOf64(b *testing.B) {
+	for what, watched := range map[string]bool{"unwatched": false, "watched": true} {
+		b.Run(what, func(b *testing.B) { benchmarkBatches(b, watched) })
+	}
+}
+
+func benchmarkBatches(b *testing.B, watched bool) {
 	server := storetest.StartRedis(b)
 	store, err := New("redis://" + server.Addr())
 	if err != nil {
@@ -214,6 +222,15 @@ func BenchmarkBatchOf64(b *testing.B) {
 	defer store.Close()
 	if _, err := store.Connect(b.Context()); err != nil {
 		b.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	if watched {
+		begun := make(chan struct{}, 1<<16)
+		wg.Go(func() { store.Watch(ctx, func(string) { begun <- struct{}{} }) })
+		<-begun
 	}
 	var requests []quorum.Request
 	for i := range 32 {

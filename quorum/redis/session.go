@@ -28,7 +28,7 @@ func (l *link) greet(ctx context.Context) (session, error) {
 	server := pipe.Info(ctx, "server")
 	replication := pipe.Info(ctx, "replication")
 	if _, err := pipe.Exec(ctx); err != nil {
-		return session{}, l.explain(ctx, err)
+		return session{}, explain(ctx, err)
 	}
 	s, r := sections(server.Val()), sections(replication.Val())
 	now := session{
