@@ -49,6 +49,8 @@ type client struct {
 	count      int       // of slots due
 	held       int       // bytes of commands that were not answered yet
 	owed       int       // bytes of replies that were not written yet
+	received   int       // bytes that are kept of what arrived, when last looked
+	charged    int       // what the budget knows of these three
 	writing    bool      // somebody is
 	writer     bool      // it was started
 	last       bool      // a reply was given that is to be the last one
@@ -60,6 +62,7 @@ type client struct {
 	kicked     bool      // the reader's deadline is in the past
 	ended      bool      // all that was due is written
 	closed     bool      // the connection is
+	grace      grace     // zero while the client may send
 }
 
 func newClient(s *Server, id uint64, conn net.Conn) *client {
@@ -103,7 +106,11 @@ func (c *client) converse() (listening bool) {
 	})
 	defer session.Close()
 	c.session = session
-	return c.finish(c.read())
+	listening = c.finish(c.read())
+	if !listening {
+		c.close() // first, so that nobody hears what becomes of commands that Close cancels
+	}
+	return listening
 }
 
 // keepAlive has TCP find out that a silent client's machine is gone.
@@ -165,7 +172,14 @@ func (c *client) settle() bool {
 			return !closed
 		}
 		n, err := c.discard()
-		if err != nil && !isTimeout(err) {
+		switch {
+		case errors.Is(err, errHalf):
+			c.halve()
+		case isTimeout(err) && c.in.half:
+			if c.checkGrace() != nil {
+				return false
+			}
+		case err != nil && !isTimeout(err):
 			return false
 		}
 		left -= n
@@ -173,10 +187,10 @@ func (c *client) settle() bool {
 }
 
 // linger says that nothing more will come, and gives the client a while to hang
-// up first.
+// up first, unless it did.
 func (c *client) linger() {
 	half, ok := c.conn.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil {
+	if !ok || c.in.half || half.CloseWrite() != nil {
 		return
 	}
 	c.conn.SetReadDeadline(time.Now().Add(lingerTime))
@@ -248,6 +262,7 @@ func (c *client) shut() bool {
 	c.mu.Lock()
 	wasOpen := !c.closed
 	c.closed = true
+	c.dischargeLocked()
 	c.head, c.tail, c.current, c.count = nil, nil, nil, 0
 	c.work.Signal()
 	c.changed.Signal()

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"io"
 	"net"
 	"sync"
 	"syscall"
@@ -23,9 +22,10 @@ type input struct {
 	buf   []byte
 	r, w  int // buf[r:w] is what was received
 
-	attempt func(fd uintptr) bool // in.read, bound once
+	attempt func(fd uintptr) bool // in.read, or in.watch at the end; bound once
 	n       int                   // what the attempt read
 	err     error
+	half    bool // the other side sends no more; never without raw, where it is gone then
 }
 
 func newInput(conn net.Conn, chunks *sync.Pool) *input {
@@ -39,6 +39,14 @@ func newInput(conn net.Conn, chunks *sync.Pool) *input {
 
 // received returns what was received and not taken yet, until the next fill.
 func (in *input) received() []byte { return in.buf[in.r:in.w] }
+
+// size returns how many bytes are kept while waiting for more.
+func (in *input) size() int {
+	if n := in.w - in.r; n <= parkSize {
+		return n
+	}
+	return len(in.buf)
+}
 
 // take drops the first n bytes received.
 func (in *input) take(n int) {
@@ -55,7 +63,8 @@ func (in *input) take(n int) {
 // unread drops the last n bytes received.
 func (in *input) unread(n int) { in.w -= n }
 
-// fill waits for bytes, and returns how many have come.
+// fill waits for bytes, and returns how many have come. It returns errHalf when
+// there are no more to come, and from then on waits until the connection fails.
 func (in *input) fill() (int, error) {
 	if in.raw == nil {
 		in.makeRoom()
@@ -87,12 +96,24 @@ func (in *input) read(fd uintptr) bool {
 		case err != nil:
 			in.err = err
 		case n == 0:
-			in.err = io.EOF
+			in.err, in.half = errHalf, true
+			in.attempt = in.watch
 		default:
 			in.n = n
 		}
 		return true
 	}
+}
+
+// watch reports whether the connection failed. A read would not tell: behind the
+// end of what was sent the kernel returns the end again, reset or not.
+func (in *input) watch(fd uintptr) bool {
+	code, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_ERROR)
+	if err == nil && code != 0 {
+		err = syscall.Errno(code)
+	}
+	in.err = err
+	return err != nil
 }
 
 // makeRoom leaves space behind what was received.

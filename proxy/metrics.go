@@ -103,13 +103,14 @@ var (
 	cutDesc       = describe("connections_cut_total", "Clients cut off because they did not read, or were idle.")
 	commandsDesc  = describe("commands_total", "Commands received.")
 	badDesc       = describe("protocol_errors_total", "Clients that sent what is no RESP.")
+	heldDesc      = describe("held_bytes", "Bytes held for clients: commands under way, replies not read.")
 	inDesc        = describe("received_bytes_total", "Bytes received from clients.")
 	outDesc       = describe("sent_bytes_total", "Bytes sent to clients.")
 )
 
 func (w watcher) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{leasesDesc, untimedDesc, unwrittenDesc, upDesc, queuedDesc, missingDesc, connsDesc,
-		acceptedDesc, refusedDesc, cutDesc, commandsDesc, badDesc, inDesc, outDesc} {
+		acceptedDesc, refusedDesc, cutDesc, commandsDesc, badDesc, heldDesc, inDesc, outDesc} {
 		out <- d
 	}
 }
@@ -124,6 +125,7 @@ func (w watcher) Collect(out chan<- prometheus.Metric) {
 	}
 	gauge(leasesDesc, float64(g.Leases))
 	gauge(unwrittenDesc, float64(g.Unwritten))
+	gauge(heldDesc, float64(g.Server.Held))
 	gauge(connsDesc, float64(g.Server.Connections))
 	for _, s := range g.Stores {
 		up := 0.0

@@ -7,7 +7,10 @@
 //     in which they were given.
 //   - What one client may cost is bounded: the size of a command, the commands
 //     under way and their bytes, the replies it has not read, the time a write
-//     may take. Memory grows with what has arrived, never with what was announced.
+//     may take; and so is what all may cost together. Memory grows with what has
+//     arrived, never with what was announced.
+//   - A client that sends no more is answered what it has sent, but not waited for
+//     for long: it may be gone.
 //   - Nobody who gives a reply ever waits for a client to read.
 //   - An idle connection costs one goroutine and no buffer.
 //
@@ -61,9 +64,9 @@ type Session interface {
 	// are written, and no command behind this one is answered.
 	Begin(args [][]byte, reply func(b []byte, last bool))
 
-	// Close says that the client is gone, or has got all that it was owed. It is
-	// called once, after the last Begin. Commands still under way may be dropped
-	// or answered: nobody hears it.
+	// Close says that the client is gone, or has got all that it was owed, or sends
+	// no more and was waited for long enough. It is called once, after the last
+	// Begin. Commands still under way may be dropped or answered: nobody hears it.
 	Close()
 }
 
@@ -75,6 +78,7 @@ type Options struct {
 	MaxConns      int           // connections at a time; 10000
 	Window        int           // commands under way on one connection; 1024
 	MaxReplyBytes int           // of replies waiting on one connection; 1 MiB. See [Server]
+	MaxBytes      int           // held for all connections together; 512 MiB. See [Server]
 	WriteTimeout  time.Duration // for a client to take at most 64 KiB; 10 s
 	KeepAlive     time.Duration // of silence before TCP probes the client; 60 s
 	IdleTimeout   time.Duration // without a byte from the client or a command under way; 0: for ever
@@ -94,6 +98,7 @@ func (o Options) withDefaults() Options {
 	def(&o.MaxConns, 10000)
 	def(&o.Window, 1024)
 	def(&o.MaxReplyBytes, 1<<20)
+	def(&o.MaxBytes, 512<<20)
 	def(&o.WriteTimeout, 10*time.Second)
 	def(&o.KeepAlive, time.Minute)
 	def(&o.Limits.Args, 8192)
@@ -115,12 +120,13 @@ func def[T comparable](field *T, value T) {
 
 // Stats count what a server has seen since it was made.
 type Stats struct {
-	Connections    int // open now
+	Connections    int   // open now
+	Held           int64 // bytes for all of them, give or take 4 KiB for each
 	Accepted       uint64
 	Refused        uint64 // of the accepted: there were too many
 	Commands       uint64 // handed to sessions
 	ProtocolErrors uint64
-	CutOff         uint64 // clients that did not read, or were idle for too long
+	CutOff         uint64 // clients that did not read, held too much, or were idle for too long
 	BytesIn        uint64
 	BytesOut       uint64
 }

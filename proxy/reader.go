@@ -95,14 +95,14 @@ func (c *client) await(stalled bool) error {
 	case stalled && c.roomLocked():
 		c.mu.Unlock()
 		return nil
-	case stalled && (c.stopping || len(c.in.received()) >= readAhead):
+	case stalled && !c.in.half && (c.stopping || len(c.in.received()) >= c.ahead()):
 		c.stalled = true
 		for c.stalled && !c.closed {
 			c.changed.Wait()
 		}
 		c.mu.Unlock()
 		return nil
-	case c.stopping:
+	case !stalled && c.stopping:
 		c.mu.Unlock()
 		return errStop
 	}
@@ -112,6 +112,11 @@ func (c *client) await(stalled bool) error {
 
 	n, err := c.fill()
 	switch {
+	case errors.Is(err, errHalf):
+		c.halve()
+		return nil
+	case isTimeout(err) && c.in.half:
+		return c.checkGrace()
 	case isTimeout(err):
 		return c.checkIdle()
 	case err != nil:
@@ -125,6 +130,14 @@ func (c *client) await(stalled bool) error {
 		c.in.unread(n)
 	}
 	return nil
+}
+
+// ahead returns how much is read while there is no room for another command.
+func (c *client) ahead() int {
+	if c.server.budget.scarce() {
+		return chunkSize
+	}
+	return readAhead
 }
 
 func (c *client) fill() (int, error) {
@@ -146,6 +159,8 @@ func (c *client) checkIdle() error {
 // armLocked gets ready to wait for bytes: until kicked, or idle for too long.
 func (c *client) armLocked() {
 	switch idle := c.options.IdleTimeout; {
+	case c.in.half:
+		c.conn.SetReadDeadline(c.grace.look)
 	case idle > 0:
 		c.conn.SetReadDeadline(time.Now().Add(idle))
 	case c.kicked:
@@ -168,9 +183,13 @@ func (c *client) kickLocked() {
 func (c *client) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.stopLocked()
+	c.kickLocked()
+}
+
+func (c *client) stopLocked() {
 	c.stopping = true
 	c.quiet = c.count == 0 && !c.writing
-	c.kickLocked()
 }
 
 func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }

@@ -34,6 +34,7 @@ func (s *slot) answer(reply []byte, last bool) {
 	if !again {
 		c.held -= s.size
 		fits = c.giveLocked(s, reply, last)
+		c.accountLocked()
 	}
 	c.mu.Unlock()
 	switch {
@@ -54,11 +55,13 @@ func (c *client) push(b []byte) bool {
 	s := &slot{client: c}
 	c.appendLocked(s)
 	fits := c.giveLocked(s, b, false)
+	c.accountLocked()
+	open := !c.closed
 	c.mu.Unlock()
 	if !fits {
 		c.cutOff("messages wait for it to read")
 	}
-	return fits
+	return fits && open
 }
 
 // queue makes the slot for a command of size bytes, nil if there is no room yet.
@@ -119,7 +122,10 @@ func (c *client) giveLocked(s *slot, reply []byte, last bool) (fits bool) {
 
 // roomLocked reports whether another command may be begun.
 func (c *client) roomLocked() bool {
-	return c.count < c.options.Window && c.held < c.options.Limits.Command && c.owed < c.options.MaxReplyBytes/2
+	if c.count >= c.options.Window || c.held >= c.options.Limits.Command || c.owed >= c.options.MaxReplyBytes/2 {
+		return false
+	}
+	return c.held+c.owed < share || !c.server.budget.scarce()
 }
 
 func (c *client) readyLocked() bool { return c.head != nil && c.head.done && !c.closed }
@@ -157,6 +163,8 @@ func (c *client) flush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.current = nil
+	c.received = c.in.size()
+	c.accountLocked()
 	if c.writing || !c.readyLocked() {
 		return
 	}
@@ -178,9 +186,10 @@ func (c *client) writeLocked() {
 		page = c.server.pages.Get().(*[]byte)
 		batch, owed = c.gatherLocked((*page)[:0])
 	}
+	g := c.grace
 	c.mu.Unlock()
 
-	c.send(batch)
+	c.send(batch, g)
 	if page != nil {
 		if cap(batch) <= 2*flushSize {
 			*page = batch
@@ -189,8 +198,9 @@ func (c *client) writeLocked() {
 	}
 
 	c.mu.Lock()
-	c.writing = false
 	c.owed -= owed
+	c.accountLocked()
+	c.writing = false
 	c.endLocked()
 	if c.stalled && c.roomLocked() && c.count <= c.options.Window/2 {
 		c.kickLocked()
@@ -240,9 +250,9 @@ func (c *client) endLocked() {
 }
 
 // send writes b. If it cannot the connection is closed.
-func (c *client) send(b []byte) {
+func (c *client) send(b []byte, g grace) {
 	for len(b) > 0 {
-		c.conn.SetWriteDeadline(time.Now().Add(c.options.WriteTimeout))
+		c.conn.SetWriteDeadline(g.bound(time.Now().Add(c.options.WriteTimeout)))
 		n, err := c.conn.Write(b[:min(len(b), flushSize)])
 		c.server.bytesOut.Add(uint64(n))
 		b = b[n:]

@@ -27,10 +27,18 @@ const (
 // while MaxReplyBytes/2 wait to be written no command is begun, and beyond
 // MaxReplyBytes, which replies to commands already under way and pushed messages
 // may reach, the connection is closed; so it is if a write times out.
+//
+// The same holds for all connections together, of what was received, is under way
+// or waits to be written: while they hold more than three quarters of MaxBytes a
+// command is begun only if its connection has less than 16 KiB under way or waiting,
+// so that nobody stands still because of the others; and beyond MaxBytes those that
+// hold most are closed, until three quarters are left.
 type Server struct {
 	options Options
 	chunks  sync.Pool // of *[chunkSize]byte, to read into
 	pages   sync.Pool // of *[]byte, to gather replies in
+	budget  budget
+	relief  sync.Mutex // held while connections are closed because of the budget
 	stop    chan struct{}
 	tasks   sync.WaitGroup // one for each connection; added to under mu, and not once stopped
 
@@ -46,8 +54,10 @@ type Server struct {
 
 // New returns a server that accepts nothing yet.
 func New(options Options) *Server {
+	options = options.withDefaults()
 	return &Server{
-		options:   options.withDefaults(),
+		options:   options,
+		budget:    budget{most: int64(options.MaxBytes)},
 		chunks:    sync.Pool{New: func() any { return new([chunkSize]byte) }},
 		pages:     sync.Pool{New: func() any { return new([]byte) }},
 		stop:      make(chan struct{}),
@@ -133,6 +143,7 @@ func (s *Server) Stats() Stats {
 	s.mu.Unlock()
 	return Stats{
 		Connections:    connections,
+		Held:           s.budget.held.Load(),
 		Accepted:       s.accepted.Load(),
 		Refused:        s.refused.Load(),
 		Commands:       s.commands.Load(),
