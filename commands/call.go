@@ -20,6 +20,7 @@ type call struct {
 	answer  Reply // what to answer if what was decided is done
 	decided bool
 	changes bool // it was decided to change something
+	renews  bool // among it a lease of our own
 	tries   int  // how often the stores have turned it down
 
 	op         atomic.Pointer[quorum.Op] // of the last try
@@ -48,7 +49,7 @@ func (s *Session) submit(cmd *command, r request, proto, db int) {
 	}
 	if len(names) == 0 && cmd.script == nil {
 		c.tx.reset(cmd, db, nil)
-		r.answer(cmd.run(&c.tx, r.args), proto)
+		r.answer(cmd.run(&c.tx, r.args).bounded(), proto)
 		return
 	}
 	s.add(c)
@@ -114,13 +115,20 @@ func (c *call) decide(view *quorum.View) quorum.Plan {
 }
 
 // conclude keeps what is to be answered and returns what is to be done for it. A
-// command that fails does nothing; an error that a script merely returned is no
-// failure.
+// command that fails does nothing, and one whose reply is too long fails; an error
+// that a script merely returned is no failure.
 func (c *call) conclude(answer Reply, returned bool) (plan quorum.Plan) {
+	if answer.size() > maxReply {
+		answer, returned = sayFailure(errReply), false
+	}
 	if returned || answer.kind != failure || len(c.tx.more) > 0 {
 		plan = c.tx.plan()
 	}
-	c.answer, c.decided, c.changes = answer, true, len(plan.Parts) > 0
+	c.answer, c.decided, c.changes, c.renews = answer, true, len(plan.Parts) > 0, false
+	for i := range plan.Parts {
+		prev := plan.Parts[i].Prev
+		c.renews = c.renews || prev != nil && !prev.Foreign
+	}
 	return plan
 }
 
@@ -137,6 +145,9 @@ func (c *call) done(result quorum.Result) {
 			return
 		}
 		reply = c.tx.refused
+		if c.renews { // the lease is there: nothing may read as if it were not
+			reply = sayFailure(errOverwritten)
+		}
 	case quorum.Failed:
 		reply = sayFailure(errorLine(result.Err))
 	case quorum.Unchanged:

@@ -187,41 +187,6 @@ func (c *command) describe() Reply {
 		saySet(), saySet(), saySet(), subs)
 }
 
-func commandDocs(s *Session, args [][]byte) Reply {
-	var items []Reply
-	for _, c := range s.engine.named(args[2:]) {
-		if c != nil {
-			items = append(items, sayText(c.name), c.docs())
-		}
-	}
-	return sayPairs(items...)
-}
-
-func (c *command) docs() Reply {
-	items := []Reply{sayText("summary"), sayText(c.summary), sayText("since"), sayText("1.0.0"), sayText("group"), sayText(c.group())}
-	if len(c.subs) > 0 {
-		var subs []Reply
-		for _, sub := range c.subs {
-			subs = append(subs, sayText(sub.name), sub.docs())
-		}
-		items = append(items, sayText("subcommands"), sayPairs(subs...))
-	}
-	return sayPairs(items...)
-}
-
-// group is the group of Redis's manual that a command is nearest to.
-func (c *command) group() string {
-	switch {
-	case c.script != nil || strings.HasPrefix(c.name, "script"):
-		return "scripting"
-	case c.keys.first > 0:
-		return "string"
-	case c.flags&barrier != 0:
-		return "generic"
-	}
-	return "server"
-}
-
 func commandGetKeys(s *Session, args [][]byte) Reply {
 	c, p := s.engine.lookup(args[2:])
 	switch {

@@ -41,8 +41,8 @@ type Keeper interface {
 	// Cancel says that nobody waits for op any more.
 	Cancel(op *quorum.Op)
 	Now() quorum.Time
-	// Leases returns the live leases whose name matches, in no order, at most max
-	// of them unless it is 0.
+	// Leases returns the live leases whose name matches, sorted by name: the first
+	// max of them, or all if max is 0.
 	Leases(match func(name string) bool, max int) []*quorum.Lease
 	Status() quorum.Status
 }
@@ -60,7 +60,7 @@ type Options struct {
 	RedisVersion string
 	Wall         func() time.Time // for absolute deadlines of clients, and TIME; default time.Now
 	Log          *slog.Logger     // default: none
-	Scripts      int              // run at a time; default twice the processors
+	Scripts      int              // run at a time, each in 16 MiB; default twice the processors
 }
 
 // A Conn is what a session must know of its connection. The functions may be
@@ -131,8 +131,8 @@ func (e *Engine) Open(c Conn) *Session {
 	return s
 }
 
-// Close stops the scripts under way and waits for them. The sessions must be
-// closed, and the keeper still open.
+// Close stops the scripts under way and waits for them, which takes some ms. The
+// sessions must be closed, and the keeper still open.
 func (e *Engine) Close() { e.scripts.close() }
 
 func (e *Engine) forget(s *Session) {

@@ -23,7 +23,11 @@ const (
 const (
 	errSteal = "ERR SET would take this lock from its holder: SET with NX acquires it once it is free, " +
 		"with IFEQ and the holder's token hands it over, DEL ends it"
-	errHungUp = "ERR the connection was closed"
+	errHungUp      = "ERR the connection was closed"
+	errClosing     = "ERR shutting down"
+	errReply       = "ERR the reply would be longer than 4 MiB; ask for less at a time"
+	errScripts     = "ERR too many scripts are waiting to be run"
+	errOverwritten = "ERR the stores have somebody else's value for this lock; it stays yours until its time is up, but can't be changed"
 )
 
 // errorLine alone turns errors into RESP. The first word is protocol: clients

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"holdfast/quorum"
 )
 
 // What looks at every lock of the session's database. It sees what is in the
@@ -23,21 +21,29 @@ func (s *Session) matching(pattern string) func(name string) bool {
 	}
 }
 
-// listed returns the leases that match, sorted by name.
-func (s *Session) listed(pattern string) []*quorum.Lease {
-	found := s.engine.keeper.Leases(s.matching(pattern), 0)
-	slices.SortFunc(found, func(a, b *quorum.Lease) int { return strings.Compare(a.Name, b.Name) })
-	return found
+// A listing is an array that is being made. It is given up where it becomes longer
+// than a reply may be, and not when all of it is there.
+type listing struct {
+	items []Reply
+	size  int
+}
+
+// add reports false if that is too much.
+func (l *listing) add(item Reply) bool {
+	l.items = append(l.items, item)
+	l.size += item.size()
+	return l.size <= maxReply
 }
 
 func keys(s *Session, args [][]byte) Reply {
-	found := s.listed(string(args[1]))
-	names := make([]Reply, len(found))
-	for i, l := range found {
+	var names listing
+	for _, l := range s.engine.keeper.Leases(s.matching(string(args[1])), 0) {
 		key, _ := keyIn(s.db, l.Name)
-		names[i] = sayText(key)
+		if !names.add(sayText(key)) {
+			return sayFailure(errReply)
+		}
 	}
-	return sayArray(names...)
+	return sayArray(names.items...)
 }
 
 func dbsize(s *Session, _ [][]byte) Reply {
@@ -59,6 +65,9 @@ func (e *Engine) countLocks(match func(name string) bool) int {
 // all locks, so small pages would cost the square of their number.
 const scanPage = 1000
 
+// scanBytes ends a page of long names before that.
+const scanBytes = 1 << 20
+
 // scan is SCAN. Locks are visited in the order of a hash of their names, and the
 // cursor is the hash to go on from, so that it needs no memory here and no lock
 // that stays is missed or seen twice.
@@ -77,28 +86,27 @@ func scan(s *Session, args [][]byte) Reply {
 	}, 0)
 	type entry struct {
 		at  uint64
-		key Reply
+		key string
 	}
-	page := make([]entry, 0, len(found))
+	all := make([]entry, 0, len(found))
 	for _, l := range found {
 		if o.kind == "" || o.kind == "string" {
 			key, _ := keyIn(s.db, l.Name)
-			page = append(page, entry{position(l.Name), sayText(key)})
+			all = append(all, entry{position(l.Name), key})
 		}
 	}
-	slices.SortFunc(page, func(a, b entry) int { return cmp.Compare(a.at, b.at) })
-	end, cursor := min(o.count, len(page)), uint64(0)
-	for end > 0 && end < len(page) && page[end].at == page[end-1].at {
-		end++ // those with one hash are all of one page
+	slices.SortFunc(all, func(a, b entry) int { return cmp.Compare(a.at, b.at) })
+	var page listing
+	cursor := uint64(0)
+	for i, e := range all {
+		// Those with one hash are all of one page.
+		if (i >= o.count || page.size > scanBytes) && e.at != all[i-1].at {
+			cursor = e.at
+			break
+		}
+		page.add(sayText(e.key))
 	}
-	if end < len(page) {
-		cursor = page[end].at
-	}
-	names := make([]Reply, end)
-	for i, e := range page[:end] {
-		names[i] = e.key
-	}
-	return sayArray(sayText(strconv.FormatUint(cursor, 10)), sayArray(names...))
+	return sayArray(sayText(strconv.FormatUint(cursor, 10)), sayArray(page.items...))
 }
 
 type scanning struct {
@@ -155,5 +163,9 @@ func flush(s *Session, args [][]byte) Reply {
 		return sayOK()
 	}
 	s.engine.log.Warn("flush refused", "command", name, "locks", n, "client", s.conn.Remote)
-	return sayFailure(fmt.Sprintf("ERR %s refused: %d locks are held; DEL ends them by name", name, n))
+	held := fmt.Sprintf("%d locks are held; DEL ends them", n)
+	if n == 1 {
+		held = "1 lock is held; DEL ends it"
+	}
+	return sayFailure(fmt.Sprintf("ERR %s refused: %s by name", name, held))
 }

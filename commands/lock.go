@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"math"
 	"time"
 
 	"holdfast/quorum"
@@ -118,14 +119,14 @@ func locks(s *Session, args [][]byte) Reply {
 		}
 	}
 	now := s.engine.keeper.Now()
-	found := s.listed(pattern)
-	found = found[:min(count, int64(len(found)))]
-	items := make([]Reply, len(found))
-	for i, l := range found {
+	var found listing
+	for _, l := range s.engine.keeper.Leases(s.matching(pattern), int(min(count, math.MaxInt32))) {
 		key, _ := keyIn(s.db, l.Name)
-		items[i] = describe(l, key, now)
+		if !found.add(describe(l, key, now)) {
+			return sayFailure(errReply)
+		}
 	}
-	return sayArray(items...)
+	return sayArray(found.items...)
 }
 
 // stores is STORES: what the keeper sees of each store.

@@ -58,8 +58,8 @@ func (m *machine) openBase() {
 	m.state.Push(m.state.NewFunction(lua.OpenBase))
 	m.state.Call(0, 0)
 	for _, name := range []string{
-		"assert", "getmetatable", "ipairs", "next", "pairs", "rawequal", "rawget",
-		"select", "setmetatable", "tonumber", "type", "unpack",
+		"assert", "getmetatable", "ipairs", "rawequal", "rawget",
+		"select", "setmetatable", "type", "unpack",
 	} {
 		m.functions[name] = m.state.GetGlobal(name)
 	}
@@ -68,9 +68,15 @@ func (m *machine) openBase() {
 		"pcall":          m.pcall,
 		"xpcall":         m.xpcall,
 		"rawset":         m.rawset,
-		"tostring":       tostring,
+		"next":           m.next,
+		"pairs":          m.pairs,
+		"tostring":       m.tostring,
+		"tonumber":       checked(m.checkNumber, m.state.GetGlobal("tonumber")),
 		"collectgarbage": func(l *lua.LState) int { l.Push(lua.LNumber(0)); return 1 },
 		concatName:       m.concat,
+		madeName:         m.made,
+		fillName:         m.fill,
+		storeName:        m.store,
 	} {
 		m.functions[name] = m.state.NewFunction(f)
 	}
@@ -107,22 +113,14 @@ func refuseWrite(l *lua.LState) int {
 	return 0
 }
 
-// rawset is Lua's, but for what is guarded.
-func (m *machine) rawset(l *lua.LState) int {
-	t := l.CheckTable(1)
-	if guard, ok := t.Metatable.(*lua.LTable); ok && guard.RawGetString("__metatable") == lua.LFalse {
-		m.fail(l, "ERR "+errReadonlyTable)
-	}
-	t.RawSet(l.CheckAny(2), l.CheckAny(3))
-	l.SetTop(1)
-	return 1
-}
-
 // global finds a name that the environment does not have (yet). A library is
 // shown to each script through a table of its own.
 func (m *machine) global(l *lua.LState) int {
 	environment, name := l.CheckTable(1), l.CheckString(2)
 	if f, ok := m.functions[name]; ok {
+		if strings.HasPrefix(name, hidden) { // used often, and in no script's way
+			environment.RawSetString(name, f)
+		}
 		l.Push(f)
 		return 1
 	}
@@ -155,6 +153,7 @@ func (m *machine) raise(l *lua.LState) int {
 		if place := l.Where(l.OptInt(2, 1)); lineOf(place) > 0 {
 			text = place + " " + text
 		}
+		m.pass(l, len(text))
 		v = lua.LString(text)
 	}
 	if v == lua.LNil {
@@ -169,9 +168,8 @@ func (m *machine) raise(l *lua.LState) int {
 func (m *machine) pcall(l *lua.LState) int {
 	l.CheckAny(1)
 	if err := l.PCall(l.GetTop()-1, lua.MultRet, nil); err != nil {
-		m.spoiled = true
 		l.Push(lua.LFalse)
-		l.Push(errorObject(err))
+		l.Push(m.caught(l, err))
 		return 2
 	}
 	l.Insert(lua.LTrue, 1)
@@ -185,15 +183,25 @@ func (m *machine) xpcall(l *lua.LState) int {
 	l.SetTop(0)
 	l.Push(f)
 	if err := l.PCall(0, lua.MultRet, nil); err != nil {
-		m.spoiled = true
 		l.Push(lua.LFalse)
 		l.Push(handler)
-		l.Push(errorObject(err))
+		l.Push(m.caught(l, err))
 		l.Call(1, 1)
 		return 2
 	}
 	l.Insert(lua.LTrue, 1)
 	return l.GetTop()
+}
+
+// caught is what a script that catches an error is given. What the interpreter
+// says of a name may be as long as the name.
+func (m *machine) caught(l *lua.LState, err error) lua.LValue {
+	m.spoiled = true
+	object := errorObject(err)
+	if text, ok := object.(lua.LString); ok {
+		m.pass(l, len(text))
+	}
+	return object
 }
 
 // errorObject returns what a script raised; of a table with an error, its text.
@@ -211,16 +219,16 @@ func errorObject(err error) lua.LValue {
 }
 
 // run runs a script to its end. With raised, it failed, and reply is the error.
-func (m *machine) run(e *Engine, tx *Tx, j job, readonly bool) (reply Reply, raised bool) {
-	m.engine, m.tx, m.readonly, m.line = e, tx, readonly, 0
-	m.meter.start(e.scripts)
-	defer func() { m.engine, m.tx = nil, nil }()
+func (m *machine) run(s *Session, tx *Tx, j job, readonly bool) (reply Reply, raised bool) {
+	m.engine, m.tx, m.readonly, m.line = s.engine, tx, readonly, 0
+	m.meter.start(s)
+	defer func() { m.engine, m.tx, m.meter.session = nil, nil, nil }()
 	if err := m.call(j); err != nil {
 		m.spoiled = true
 		return m.failed(err, j.script), true
 	}
 	defer m.state.SetTop(0)
-	return m.toReply(m.state.Get(-1)), false
+	return toReply(m.state.Get(-1))
 }
 
 // call runs the script and leaves what it returned on the stack. The interpreter
@@ -249,6 +257,7 @@ func (m *machine) environment(j job) *lua.LTable {
 func (m *machine) list(args [][]byte) *lua.LTable {
 	t := m.state.CreateTable(len(args), 0)
 	for _, arg := range args {
+		m.meter.left -= slotBytes + headBytes + len(arg)
 		t.Append(lua.LString(arg))
 	}
 	return t

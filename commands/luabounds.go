@@ -2,6 +2,7 @@ package commands
 
 import (
 	"math"
+	"slices"
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
@@ -12,22 +13,20 @@ import (
 // bounded before they begin.
 
 func (m *machine) stringFunctions(library *lua.LTable) map[string]lua.LGFunction {
-	ours := map[string]lua.LGFunction{"rep": m.rep, "dump": refuseFunction}
+	ours := map[string]lua.LGFunction{
+		"rep": m.rep, "upper": m.upper, "lower": m.lower, "reverse": m.reverse, "sub": m.sub, "gsub": m.gsub, "dump": refuseFunction,
+	}
 	for name, check := range map[string]lua.LGFunction{
-		"find":   m.checkPattern,
-		"match":  m.checkPattern,
-		"gmatch": m.checkPattern,
-		"gfind":  m.checkPattern,
-		"gsub":   m.checkGsub,
+		"find":   m.checkFind,
+		"match":  m.checkMatch,
+		"gmatch": m.checkGmatch,
+		"gfind":  m.checkGmatch,
 		"format": m.checkFormat,
+		"char":   m.checkChar,
 	} {
 		ours[name] = checked(check, library.RawGetString(name))
 	}
 	return ours
-}
-
-func (m *machine) tableFunctions(*lua.LTable) map[string]lua.LGFunction {
-	return map[string]lua.LGFunction{"concat": m.tableConcat}
 }
 
 func (m *machine) mathFunctions(*lua.LTable) map[string]lua.LGFunction {
@@ -58,37 +57,73 @@ func (m *machine) rep(l *lua.LState) int {
 		l.Push(lua.LString(""))
 		return 1
 	}
-	if n > maxStrings/len(s) {
-		n = maxStrings/len(s) + 1
+	if n > maxBytes/len(s) {
+		n = maxBytes/len(s) + 1
 	}
-	m.take(l, n*len(s))
+	m.pass(l, n*len(s))
 	l.Push(lua.LString(strings.Repeat(s, n)))
 	return 1
 }
 
-// checkPattern refuses a pattern that could take long. Matching backtracks: each
-// repetition in the pattern may be tried at each length, from each place where
-// it may begin.
-func (m *machine) checkPattern(l *lua.LState) int {
-	subject, pattern := l.CheckString(1), l.CheckString(2)
-	if plain := l.ToBool(4); !plain && !cheap(pattern, len(subject)) {
-		l.RaiseError("the pattern could take too long on a string of %d bytes", len(subject))
+func (m *machine) upper(l *lua.LState) int {
+	return m.mapped(l, func(to, from []byte) {
+		for i, c := range from {
+			if 'a' <= c && c <= 'z' {
+				c -= 'a' - 'A'
+			}
+			to[i] = c
+		}
+	})
+}
+
+func (m *machine) lower(l *lua.LState) int {
+	return m.mapped(l, func(to, from []byte) { appendLower(to[:0], from) })
+}
+
+func (m *machine) reverse(l *lua.LState) int {
+	return m.mapped(l, func(to, from []byte) {
+		copy(to, from)
+		slices.Reverse(to)
+	})
+}
+
+// mapped makes a string of another, byte by byte: the interpreter's own functions
+// take strings for UTF-8, and spoil those that are not.
+func (m *machine) mapped(l *lua.LState, f func(to, from []byte)) int {
+	s := l.CheckString(1)
+	m.spend(l, len(s)/16)
+	m.take(l, headBytes+len(s))
+	to := make([]byte, len(s))
+	f(to, []byte(s))
+	l.Push(lua.LString(to))
+	return 1
+}
+
+func (m *machine) sub(l *lua.LState) int {
+	s, first, last := l.CheckString(1), l.CheckInt(2), l.OptInt(3, -1)
+	if first < 0 {
+		first += len(s) + 1
 	}
+	if last < 0 {
+		last += len(s) + 1
+	}
+	if first, last = max(first, 1), min(last, len(s)); first > last {
+		first, last = 1, 0
+	}
+	m.take(l, headBytes+last+1-first)
+	l.Push(lua.LString(s[first-1 : last]))
+	return 1
+}
+
+func (m *machine) checkChar(l *lua.LState) int {
+	m.take(l, headBytes+l.GetTop())
 	return 0
 }
 
-// checkGsub counts what a replacement can become at most: captures come from
-// places that do not overlap.
-func (m *machine) checkGsub(l *lua.LState) int {
-	subject, pattern := l.CheckString(1), l.CheckString(2)
-	if !cheap(pattern, len(subject)) {
-		l.RaiseError("the pattern could take too long on a string of %d bytes", len(subject))
+func (m *machine) checkNumber(l *lua.LState) int {
+	if s, ok := l.Get(1).(lua.LString); ok {
+		m.spend(l, len(s)/64)
 	}
-	longest := len(subject)
-	if s, ok := l.Get(3).(lua.LString); ok {
-		longest += (len(subject)+1)*len(s) + strings.Count(string(s), "%")*len(subject)
-	}
-	m.take(l, longest)
 	return 0
 }
 
@@ -109,32 +144,17 @@ func (m *machine) checkFormat(l *lua.LState) int {
 				l.RaiseError("invalid format (width or precision too long)")
 			}
 		}
+		if i < len(format) && strings.IndexByte("[*", format[i]) >= 0 { // Go's: an argument named again and again
+			l.RaiseError("invalid option '%%%c' to 'format'", format[i])
+		}
 	}
 	n := len(format)
 	for i := 2; i <= l.GetTop(); i++ {
 		text, _ := textOrNumber(l.Get(i))
 		n += 4*len(text) + 400 // quoted, or the widest number
 	}
-	m.take(l, n)
+	m.pass(l, n)
 	return 0
-}
-
-// cheap reports whether matching takes at most some hundred million steps.
-func cheap(pattern string, length int) bool {
-	const most = 1e8
-	tries := 1
-	for i := 0; i < len(pattern); i++ {
-		switch pattern[i] {
-		case '%':
-			i++
-			if i < len(pattern) && pattern[i] == 'b' {
-				tries++ // runs over the subject too
-			}
-		case '*', '+', '-', '?':
-			tries++
-		}
-	}
-	return length < 1<<16 && math.Pow(float64(length+1), float64(tries)) <= most
 }
 
 func (m *machine) tableConcat(l *lua.LState) int {
@@ -149,7 +169,7 @@ func (m *machine) tableConcat(l *lua.LState) int {
 		if i < last {
 			text += sep
 		}
-		m.take(l, len(text))
+		m.pass(l, len(text))
 		b.WriteString(text)
 	}
 	l.Push(lua.LString(b.String()))
@@ -168,7 +188,7 @@ func (m *machine) concat(l *lua.LState) int {
 		parts[i] = text
 		n += len(text)
 	}
-	m.take(l, n)
+	m.pass(l, n)
 	l.Push(lua.LString(strings.Join(parts, "")))
 	return 1
 }
@@ -191,8 +211,9 @@ func formatLua(n lua.LNumber) string {
 	return formatNumber(float64(n), 14)
 }
 
-func tostring(l *lua.LState) int {
+func (m *machine) tostring(l *lua.LState) int {
 	v := l.CheckAny(1)
+	m.take(l, 2*headBytes) // but for what __tostring makes, no name or number is longer
 	if n, ok := v.(lua.LNumber); ok {
 		l.Push(lua.LString(formatLua(n)))
 	} else {

@@ -8,41 +8,68 @@ import (
 	lua "github.com/yuin/gopher-lua"
 )
 
+// Limits on one run of a script. All runs at once take at most as many times that
+// memory as scripts are run at a time, and as much again for what is being made.
+const (
+	// maxSteps is how many instructions it may take, some hundred times what the
+	// longest script of a lock library takes. A function of a library counts as
+	// about as many as take the same time.
+	maxSteps = 5_000_000
+	// maxBytes is how much it may make, of strings and tables, all together.
+	maxBytes = 16 << 20
+	// maxTime is how long it may take, and partingTime how much longer once nobody
+	// waits for it: a release is worth that much.
+	maxTime     = 5 * time.Second
+	partingTime = 100 * time.Millisecond
+)
+
 // A meter bounds one run of a script. The interpreter asks it before every
 // instruction whether to go on, by the method of a context.
 type meter struct {
-	scripts *scripts
+	session *Session // that sent it
 	until   time.Time
-	steps   uint
-	left    int // bytes of strings that may still be made
+	parting bool // until was made sooner: the session was closed
+	steps   int
+	look    int // at the time, once there were so many steps
+	left    int // bytes that may still be made
 	over    chan struct{}
 }
 
-// maxStrings is how many bytes of strings one run may make, all together.
-const maxStrings = 64 << 20
-
-func (m *meter) start(s *scripts) {
-	*m = meter{scripts: s, until: time.Now().Add(s.time), left: maxStrings}
+func (m *meter) start(s *Session) {
+	*m = meter{session: s, until: time.Now().Add(s.engine.scripts.time), look: often, left: maxBytes}
 }
 
-// maxSteps is how many instructions one run may take, some hundred times what
-// the longest script of a lock library takes. What it makes with each is all that
-// bounds its tables.
-const maxSteps = 5_000_000
+// often is how many steps are taken before the time is looked at again, which
+// costs more than a step does. Lock libraries' scripts are over before that.
+const often = 64
 
-// Done returns a closed channel once the script must end. The time is looked at
-// every so many instructions: it costs more than they do.
+// Done returns a closed channel once the script must end.
 func (m *meter) Done() <-chan struct{} {
-	const often = 1024
-	if m.steps++; m.over == nil && m.steps%often == 0 && m.done() {
-		m.over = make(chan struct{})
-		close(m.over)
+	if m.steps++; m.steps >= m.look {
+		m.done()
 	}
 	return m.over
 }
 
+// done looks whether the script must end.
 func (m *meter) done() bool {
-	return m.steps > maxSteps || m.scripts.closing.Load() || time.Now().After(m.until)
+	m.look = m.steps + often
+	if m.over == nil && (m.steps > maxSteps || m.late()) {
+		m.over = make(chan struct{})
+		close(m.over)
+	}
+	return m.over != nil
+}
+
+func (m *meter) late() bool {
+	now := time.Now()
+	if !m.parting && m.session.isClosed() {
+		m.parting = true
+		if soon := now.Add(partingTime); soon.Before(m.until) {
+			m.until = soon
+		}
+	}
+	return now.After(m.until) || m.session.engine.scripts.closing.Load()
 }
 
 // errScriptTime is why a script was stopped.
@@ -60,10 +87,34 @@ func (m *meter) Value(any) any               { return nil }
 
 var _ context.Context = (*meter)(nil)
 
-// take counts the bytes of a string that is about to be made.
+// take counts bytes that are about to be made.
 func (m *machine) take(l *lua.LState, n int) {
 	if m.meter.left -= n; n < 0 || m.meter.left < 0 {
 		m.meter.left = 0
-		l.RaiseError("the script made more than %d bytes of strings", maxStrings)
+		l.RaiseError("the script made more than %d bytes of strings and tables", maxBytes)
 	}
 }
+
+// spend counts steps that are about to be taken where the interpreter does not
+// count, and ends the script if it may take no more. The time is looked at before
+// and, by the next instruction, after them, unless they are few.
+func (m *machine) spend(l *lua.LState, n int) {
+	if m.meter.steps += n; m.meter.steps < m.meter.look {
+		return
+	}
+	if m.meter.done() {
+		l.RaiseError("%s", errScriptTime)
+	}
+	if n >= often {
+		m.meter.look = 0
+	}
+}
+
+// pass counts a string that is about to be made or gone through.
+func (m *machine) pass(l *lua.LState, length int) {
+	m.spend(l, length/64)
+	m.take(l, length+headBytes)
+}
+
+// headBytes is what a string takes besides its bytes.
+const headBytes = 16

@@ -4,7 +4,6 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"log/slog"
-	"math"
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
@@ -18,8 +17,8 @@ func (m *machine) redisLibrary() *lua.LTable {
 	for name, f := range map[string]lua.LGFunction{
 		"call":               m.redisCall,
 		"pcall":              m.redisPcall,
-		"error_reply":        errorReply,
-		"status_reply":       statusReply,
+		"error_reply":        m.errorReply,
+		"status_reply":       m.statusReply,
 		"sha1hex":            m.sha1Hex,
 		"log":                m.log,
 		"replicate_commands": func(l *lua.LState) int { l.Push(lua.LTrue); return 1 }, // was a switch; is always on
@@ -38,18 +37,18 @@ func (m *machine) redisCall(l *lua.LState) int {
 	if reply.kind == failure {
 		m.fail(l, reply.text)
 	}
-	l.Push(fromReply(l, reply))
+	l.Push(m.fromReply(l, reply))
 	return 1
 }
 
 func (m *machine) redisPcall(l *lua.LState) int {
-	l.Push(fromReply(l, m.command(l)))
+	l.Push(m.fromReply(l, m.command(l)))
 	return 1
 }
 
 // command runs a command on the script's Tx.
 func (m *machine) command(l *lua.LState) Reply {
-	args, bad := commandArgs(l)
+	args, bad := m.commandArgs(l)
 	if bad != "" {
 		return sayFailure(bad)
 	}
@@ -67,7 +66,9 @@ func (m *machine) command(l *lua.LState) Reply {
 	if bad := m.tx.use(c, args); bad != "" {
 		return sayFailure(bad)
 	}
-	return c.run(m.tx, args)
+	// Each name is looked for among all that the script uses.
+	m.spend(l, len(args)*(1+len(m.tx.slots)/16))
+	return c.run(m.tx, args).bounded()
 }
 
 // use makes a command that a script calls the one under way, and shows it its
@@ -95,7 +96,7 @@ func (tx *Tx) use(c *command, args [][]byte) (bad string) {
 }
 
 // commandArgs returns what redis.call was given.
-func commandArgs(l *lua.LState) (args [][]byte, bad string) {
+func (m *machine) commandArgs(l *lua.LState) (args [][]byte, bad string) {
 	n := l.GetTop()
 	if n == 0 {
 		return nil, "ERR Please specify at least one argument for this redis lib call"
@@ -104,6 +105,7 @@ func commandArgs(l *lua.LState) (args [][]byte, bad string) {
 	for i := range args {
 		switch v := l.Get(i + 1).(type) {
 		case lua.LString:
+			m.pass(l, len(v))
 			args[i] = []byte(v)
 		case lua.LNumber:
 			args[i] = []byte(formatNumber(float64(v), 17))
@@ -121,12 +123,14 @@ func failureTable(l *lua.LState, line string) *lua.LTable {
 }
 
 // errorReply is redis.error_reply. A text without a code gets one.
-func errorReply(l *lua.LState) int {
+func (m *machine) errorReply(l *lua.LState) int {
 	text, ok := l.Get(1).(lua.LString)
 	if !ok || l.GetTop() != 1 {
+		m.take(l, replyTable)
 		l.Push(failureTable(l, "ERR wrong number or type of arguments"))
 		return 1
 	}
+	m.pass(l, replyTable+len(text))
 	line := strings.TrimPrefix(string(text), "-")
 	if !strings.Contains(line, " ") {
 		line = "ERR " + line
@@ -135,7 +139,8 @@ func errorReply(l *lua.LState) int {
 	return 1
 }
 
-func statusReply(l *lua.LState) int {
+func (m *machine) statusReply(l *lua.LState) int {
+	m.take(l, replyTable)
 	text, ok := l.Get(1).(lua.LString)
 	if !ok || l.GetTop() != 1 {
 		l.Push(failureTable(l, "ERR wrong number or type of arguments"))
@@ -152,6 +157,8 @@ func (m *machine) sha1Hex(l *lua.LState) int {
 		m.fail(l, "ERR wrong number of arguments")
 	}
 	text, _ := textOrNumber(l.Get(1))
+	m.spend(l, len(text)/16)
+	m.take(l, headBytes+hex.EncodedLen(sha1.Size))
 	sum := sha1.Sum([]byte(text))
 	l.Push(lua.LString(hex.EncodeToString(sum[:])))
 	return 1
@@ -172,106 +179,11 @@ func (m *machine) log(l *lua.LState) int {
 	var words []string
 	for i := 2; i <= l.GetTop(); i++ {
 		if text, ok := textOrNumber(l.Get(i)); ok {
+			m.pass(l, len(text))
 			words = append(words, text)
 		}
 	}
 	level := [...]slog.Level{slog.LevelDebug, slog.LevelDebug, slog.LevelInfo, slog.LevelWarn}[int(at)]
 	m.engine.log.Log(m.meter, level, "script", "text", strings.Join(words, " "))
 	return 0
-}
-
-// fromReply is what a script is given for a reply, by the rules for RESP2.
-func fromReply(l *lua.LState, r Reply) lua.LValue {
-	switch r.kind {
-	case null, nullArray:
-		return lua.LFalse
-	case status:
-		t := l.CreateTable(0, 1)
-		t.RawSetString("ok", lua.LString(r.text))
-		return t
-	case failure:
-		return failureTable(l, r.text)
-	case integer, boolean:
-		return lua.LNumber(r.n)
-	case bulk:
-		if r.bytes != nil {
-			return lua.LString(r.bytes)
-		}
-		return lua.LString(r.text)
-	case verbatim:
-		return lua.LString(r.text)
-	case double:
-		return lua.LString(formatNumber(r.float, 17))
-	}
-	t := l.CreateTable(len(r.items), 0)
-	for i, item := range r.items {
-		t.RawSetInt(i+1, fromReply(l, item))
-	}
-	return t
-}
-
-// Limits on what a script may answer with.
-const (
-	maxReplyDepth = 100
-	maxReplyItems = 64 << 10
-)
-
-// toReply is the reply for what a script returned. Numbers lose their fraction,
-// false is null, and an array ends before its first nil.
-func (m *machine) toReply(v lua.LValue) Reply {
-	items := 0
-	r, ok := m.convert(v, 0, &items)
-	if !ok {
-		return sayFailure("ERR reached lua stack limit")
-	}
-	return r
-}
-
-func (m *machine) convert(v lua.LValue, depth int, items *int) (Reply, bool) {
-	if *items++; depth > maxReplyDepth || *items > maxReplyItems || m.meter.left < 0 {
-		return Reply{}, false
-	}
-	switch v := v.(type) {
-	case lua.LString:
-		m.meter.left -= len(v)
-		return sayText(string(v)), true
-	case lua.LNumber:
-		return sayInt(truncate(float64(v))), true
-	case lua.LBool:
-		if v {
-			return sayInt(1), true
-		}
-	case *lua.LTable:
-		return m.convertTable(v, depth, items)
-	}
-	return Reply{}, true
-}
-
-func (m *machine) convertTable(t *lua.LTable, depth int, items *int) (Reply, bool) {
-	if text, ok := t.RawGetString("err").(lua.LString); ok {
-		return sayFailure(oneLine(string(text))), true
-	}
-	if text, ok := t.RawGetString("ok").(lua.LString); ok {
-		return sayStatus(oneLine(string(text))), true
-	}
-	if n, ok := t.RawGetString("double").(lua.LNumber); ok {
-		return Reply{kind: double, float: float64(n)}, true
-	}
-	list := sayArray()
-	for i := 1; t.RawGetInt(i) != lua.LNil; i++ {
-		item, ok := m.convert(t.RawGetInt(i), depth+1, items)
-		if !ok {
-			return Reply{}, false
-		}
-		list.items = append(list.items, item)
-	}
-	return list, true
-}
-
-// truncate is C's conversion of a double to 64 bits.
-func truncate(f float64) int64 {
-	if f >= -math.MaxInt64 && f < math.MaxInt64 {
-		return int64(f)
-	}
-	return math.MinInt64
 }

@@ -158,6 +158,18 @@ var alike = map[string][]string{
 		"eval \"redis.call('set',KEYS[1],10/3) return redis.call('get',KEYS[1])\" 1 n", "eval \"redis.call('set',KEYS[1],1e20) return redis.call('get',KEYS[1])\" 1 n", "eval \"redis.call('set',KEYS[1],1e15) return redis.call('get',KEYS[1])\" 1 n", "eval \"redis.call('set',KEYS[1],3) return redis.call('get',KEYS[1])\" 1 n", "eval \"redis.call('set',KEYS[1],0.0001) return redis.call('get',KEYS[1])\" 1 n", "eval \"redis.call('set',KEYS[1],123456789012) return redis.call('get',KEYS[1])\" 1 n",
 		"eval \"return string.format('%d-%s-%5.2f',3,'x',2.5)\" 0", "eval \"return string.sub('hello',2,3)\" 0", "eval \"return ('x'):rep(3)\" 0", "eval \"return string.find('hello','l+')\" 0", "eval \"return {string.find('hello','l+')}\" 0", "eval \"return string.gsub('hello','l','L')\" 0", "eval \"return string.match('k=v','(%w+)=')\" 0", "eval \"local t={} for w in string.gmatch('a b','%a') do t[#t+1]=w end return t\" 0", "eval \"return table.concat({1,2,'x'},',')\" 0", "eval \"local t={3,1,2} table.sort(t) return t\" 0", "eval \"return {unpack({1,2,3})}\" 0", "eval \"return math.floor(3.7)\" 0", "eval \"return math.max(1,5,3)\" 0", "eval \"local s=0 for i,v in ipairs(KEYS) do s=s+i end return s\" 3 a b c", "eval \"return #ARGV[1]\" 0 hello", "eval \"return type(redis.call('time')[1])\" 0", "eval \"return select('#',1,2,3)\" 0",
 	},
+	"tables in scripts": {
+		"eval \"local t={}\\n\\nt.x=redis.call('nonsense')\" 0", "eval \"local t={\\n1,\\n[redis.call('nonsense')]=2}\" 0", "eval \"\\nlocal t=setmetatable({},{__newindex=function(t,k) error(k) end})\\nfunction t.f()\\nend\" 0",
+		"eval \"local s,t='hello',{} for i=-6,6 do for j=-6,6 do t[#t+1]=s:sub(i,j) end end return t\" 0", "eval \"return {('x'):sub(1),(''):sub(1,1),('abc'):sub(2)}\" 0",
+		"eval \"local t={1,2,a=3,['b']=4} t.c=5 t[3]=6 return {#t,t.a,t.b,t.c,t[3]}\" 0",
+		"eval \"local a,b={},{} a[1],b[1],a[2]=1,2,3 return {a[1],b[1],a[2]}\" 0", "eval \"local function two() return 1,2 end local t={two(),two()} return #t\" 0",
+		"eval \"local function two() return 1,2 end local t={two(),x=two()} return {#t,t.x}\" 0", "eval \"local t={} t[1],t[2],t[3]=(function() return 7,8 end)() return t\" 0",
+		"eval \"local t={} function t:f(a,...) return a+select('#',...) end return t:f(1,2,3)\" 0", "eval \"local function f(...) return arg.n end return f(1,nil,3)\" 0",
+		"eval \"local t=setmetatable({},{__newindex=function(t,k,v) rawset(t,k,v+1) end}) t.a=1 return t.a\" 0", "eval \"string.x=1\" 0", "eval \"_G.x=1\" 0",
+		"eval \"return {string.gsub('abc def','(%a)(%a)','%2%1')}\" 0", "eval \"return {string.gsub('abc','b',{b='x'})}\" 0", "eval \"return {string.gsub('abc','',function() return '.' end)}\" 0",
+		"eval \"return string.gsub('abc','b','%2')\" 0", "eval \"return string.upper('a\\200z')\" 0",
+		"eval \"local t={5,2,9} table.sort(t,function(a,b) return a>b end) return t\" 0", "eval \"local t={1,2} table.insert(t,2,9) table.remove(t,1) return t\" 0",
+	},
 }
 
 // differing are command lines that we answer otherwise, and why.
@@ -167,7 +179,7 @@ var differing = []struct{ before, line, ours, why string }{
 	{"set k a", "mset j 1 k b", "-" + errSteal + "\r\n", "as SET, and then for none of them"},
 	{"set k a", "set k b xx", "-" + errSteal + "\r\n", "as SET"},
 	{"set k a", "ttl k", ":3600\r\n", "there is no lease without an end"},
-	{"set k a", "flushall", "-ERR FLUSHALL refused: 1 locks are held; DEL ends them by name\r\n", "it is sent to caches, and reaches us by mistake"},
+	{"set k a", "flushall", "-ERR FLUSHALL refused: 1 lock is held; DEL ends it by name\r\n", "it is sent to caches, and reaches us by mistake"},
 	{"", "set k a exat 1", "-ERR invalid expire time in 'set' command\r\n", "nobody may believe to hold a lock that is over"},
 	{"", "set k a ex 3601", "-ERR invalid expire time in 'set' command: 3601000 ms is more than max-ttl, 3600000 ms\r\n", "leases end"},
 	{"set k a", "pexpire k 3600001", "-ERR invalid expire time in 'pexpire' command: 3600001 ms is more than max-ttl, 3600000 ms\r\n", "leases end"},

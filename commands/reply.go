@@ -151,6 +151,18 @@ func appendHead(b []byte, head byte, n int64) []byte {
 	return append(b, "\r\n"...)
 }
 
+// maxReply is how many bytes one reply may take. Until it is written it takes them
+// from everybody, and asking for it costs a client next to nothing.
+const maxReply = 4 << 20
+
+// bounded returns the reply, or the error that it is too long.
+func (r Reply) bounded() Reply {
+	if r.size() > maxReply {
+		return sayFailure(errReply)
+	}
+	return r
+}
+
 // size is about how many bytes the reply takes.
 func (r Reply) size() int {
 	n := 16 + len(r.text) + len(r.bytes)

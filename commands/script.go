@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,7 +20,6 @@ const (
 	maxScript     = 128 << 10 // bytes of one
 	maxScripts    = 1024      // kept
 	maxScriptText = 8 << 20   // bytes of all that are kept
-	scriptTime    = 5 * time.Second
 )
 
 // A digest is the SHA-1 of a script's text, by which clients call it.
@@ -50,15 +50,14 @@ type scripts struct {
 func newScripts(turns int) *scripts {
 	return &scripts{
 		workers: workers{most: turns},
-		time:    scriptTime,
+		time:    maxTime,
 		kept:    map[digest]*list.Element{},
 		recent:  list.New(),
 	}
 }
 
-// run calls f when it is its turn, on a goroutine that close waits for.
-func (s *scripts) run(f func()) { s.workers.run(f) }
-
+// close stops the scripts under way, and answers those that wait. One of which
+// the time is not looked at even once, as most releases are, is done.
 func (s *scripts) close() {
 	s.closing.Store(true)
 	s.workers.close()
@@ -177,7 +176,11 @@ func parseDigest(text []byte) (d digest, ok bool) {
 // the op are the script's alone.
 func (c *call) runScript(op *quorum.Op, view *quorum.View) {
 	e := c.session.engine
-	e.scripts.run(func() { e.keeper.Resume(op, c.decideByScript(view)) })
+	refused := e.scripts.workers.run(&c.session.runs, func() { e.keeper.Resume(op, c.decideByScript(view)) })
+	if refused != "" {
+		c.tx.reset(c.cmd, c.db, view)
+		e.keeper.Resume(op, c.conclude(sayFailure(refused), false))
+	}
 }
 
 // decideByScript runs the script on what the keeper shows. Whatever it calls
@@ -194,16 +197,29 @@ func (c *call) decideByScript(view *quorum.View) quorum.Plan {
 		}
 		tx.show(key, name)
 	}
+	if c.session.isClosed() && !c.mayRelease() {
+		return c.conclude(sayFailure(errHungUp), false)
+	}
 	m, _ := e.scripts.machines.Get().(*machine)
 	if m == nil {
 		m = newMachine()
 	}
-	reply, raised := m.run(e, tx, c.job, c.cmd.flags&write == 0)
+	reply, raised := m.run(c.session, tx, c.job, c.cmd.flags&write == 0)
 	if !m.spoiled {
 		e.scripts.machines.Put(m)
 	}
 	tx.refused, tx.final = Reply{}, false // of what the script called
 	return c.conclude(reply, !raised)
+}
+
+// mayRelease reports whether the script could free a lock: one of those it names
+// is held, or it names none and finds them by itself. Of a client that hung up
+// that is all that is still carried out.
+func (c *call) mayRelease() bool {
+	if c.cmd.flags&write == 0 {
+		return false
+	}
+	return len(c.tx.slots) == 0 || slices.ContainsFunc(c.tx.slots, func(s slot) bool { return s.held })
 }
 
 func scriptLoad(s *Session, args [][]byte) Reply {

@@ -25,6 +25,8 @@ type Session struct {
 	waiting  []request // guarded by mu; behind a barrier, in order
 	draining bool      // guarded by mu; somebody is beginning what waited
 	closed   bool      // guarded by mu; once true, always true
+
+	runs line // of its scripts
 }
 
 // A request is a command that has not begun yet.
@@ -119,7 +121,7 @@ func (s *Session) perform(c *command, p problem, r request) {
 	case !authenticated && c.flags&noauth == 0:
 		r.answer(sayFailure(errNoAuth), proto)
 	case c.serve != nil:
-		reply := c.serve(s, r.args)
+		reply := c.serve(s, r.args).bounded()
 		r.answer(reply, s.protocol()) // HELLO answers in the protocol it chose
 	default:
 		s.submit(c, r, proto, db)
@@ -144,9 +146,10 @@ func (s *Session) Authenticated() bool {
 }
 
 // Close ends the session: what is under way is cancelled, which undoes what it
-// had begun, and everything is still answered.
+// had begun, and everything is still answered. It is on the list of clients until
+// that is done.
 func (s *Session) Close() {
-	s.engine.forget(s)
+	defer s.engine.forget(s)
 	s.mu.Lock()
 	s.closed = true
 	var under []*call
@@ -161,6 +164,7 @@ func (s *Session) Close() {
 			s.engine.keeper.Cancel(op)
 		}
 	}
+	s.engine.scripts.workers.leave(&s.runs)
 	if mine {
 		s.drain()
 	}

@@ -2,10 +2,12 @@ package commands
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"holdfast/quorum"
 	"holdfast/quorum/storetest"
 )
 
@@ -227,6 +229,67 @@ func TestEveryCommandIsDescribed(t *testing.T) {
 	}
 	if got := g.ask("command docs"); !strings.HasPrefix(got, fmt.Sprintf("*%d\r\n", 2*len(h.engine.sorted()))) {
 		t.Errorf("command docs = %.60q", got)
+	}
+}
+
+func TestOurCommandsAreDescribedWithTheirArguments(t *testing.T) {
+	g := newHouse(t, 0).guest()
+	words := func(pairs ...string) (items string) {
+		for i := 0; i < len(pairs); i += 2 {
+			items += bulkOf(pairs[i]) + bulkOf(pairs[i+1])
+		}
+		return items
+	}
+	key := "*6\r\n" + words("name", "name", "type", "key") + bulkOf("key_spec_index") + no
+	token := "*4\r\n" + words("name", "token", "type", "string")
+	ttl := "*6\r\n" + words("name", "ttl", "type", "oneof") + bulkOf("arguments") + arrayOf(
+		"*6\r\n"+words("name", "milliseconds", "type", "integer", "token", "PX"),
+		"*6\r\n"+words("name", "seconds", "type", "integer", "token", "EX"))
+	optional := bulkOf("flags") + arrayOf("+optional\r\n")
+	for name, want := range map[string]string{
+		"lock":     arrayOf(key, token, ttl),
+		"extend":   arrayOf(key, token, ttl),
+		"unlock":   arrayOf(key, token),
+		"lockinfo": arrayOf(key),
+		"locks": arrayOf("*8\r\n"+words("name", "pattern", "type", "pattern", "token", "MATCH")+optional,
+			"*8\r\n"+words("name", "count", "type", "integer", "token", "COUNT")+optional),
+	} {
+		if got := g.ask("command docs " + name); !strings.HasSuffix(got, bulkOf("arguments")+want) {
+			t.Errorf("command docs %s\n got %q\nwant the arguments %q", name, got, want)
+		}
+	}
+	if got := g.ask("command docs stores"); strings.Contains(got, bulkOf("arguments")) {
+		t.Errorf("command docs stores = %q, want no arguments", got)
+	}
+}
+
+// A registrar notes who is listed when something is cancelled.
+type registrar struct {
+	Keeper
+	cancelled func()
+}
+
+func (r *registrar) Cancel(op *quorum.Op) {
+	r.cancelled()
+	r.Keeper.Cancel(op)
+}
+
+func TestASessionIsListedUntilWhatItBeganIsCancelled(t *testing.T) {
+	r := &registrar{}
+	h := newHouse(t, 3, func(o *Options) { r.Keeper, o.Keeper = o.Keeper, r })
+	var listed []int
+	r.cancelled = func() { listed = append(listed, len(h.engine.everybody())) }
+	g := h.guest()
+	pause(h.fakes)
+	reply := g.begin("set", "k", "a", "nx", "px", "10000")
+	g.session.Close()
+	resume(h.fakes)
+	g.answer(reply, "set")
+	if !slices.Equal(listed, []int{1}) {
+		t.Errorf("%v sessions were listed at each cancel, want [1]", listed)
+	}
+	if n := len(h.engine.everybody()); n != 0 {
+		t.Errorf("%d sessions are listed after Close, want none", n)
 	}
 }
 

@@ -64,6 +64,30 @@ func TestLocksHeldDirectlyInTheStoresAreHeld(t *testing.T) {
 	}
 }
 
+func TestALeaseWhoseCopiesWereOverwrittenNeverReadsAsGone(t *testing.T) {
+	for _, line := range []string{
+		"pexpire k 5000", "expire k 5", "pexpireat k 1700000050000", "expireat k 1700000050", "persist k",
+		"extend k a px 5000", "set k a px 5000", "set k a px 5000 xx", "set k b px 5000 ifeq a", "mset k a",
+		`eval "return redis.call('pexpire',KEYS[1],5000)" 1 k`,
+		"eval \"" + strings.ReplaceAll(extendOrTake, `"`, `'`) + "\" 1 k a 5000",
+		`eval "redis.call('set',KEYS[2],'a','px',5000) return redis.call('del',KEYS[1])" 2 k other`,
+	} {
+		h := newHouse(t, 3)
+		g := h.guest()
+		g.ask("set k a px 10000")
+		h.plant(3, "k", "them")
+		if got := g.ask(line); got != errLine(errOverwritten) {
+			t.Errorf("%s = %q, want %q", line, got, errLine(errOverwritten))
+		}
+		g.expect(
+			[2]string{"get k", bulkOf("a")},
+			[2]string{"pttl k", ":10000\r\n"},
+			[2]string{"pexpire none 5000", no}, // as Redis, where there is no such key
+			[2]string{"extend k x px 5000", noArray},
+		)
+	}
+}
+
 func TestForeignLeasesAreDescribedAsSuch(t *testing.T) {
 	h := newHouse(t, 3)
 	h.plant(3, "k", "\x00them") // whatever it looks like, it is a plain value
