@@ -24,6 +24,7 @@ func lock(tx *Tx, args [][]byte) Reply {
 	s := tx.at(args[1])
 	tx.refused, tx.final = Reply{kind: nullArray}, true
 	if s.held {
+		tx.denied = true
 		return tx.refused
 	}
 	s.put(args[2], ttl, false)

@@ -143,9 +143,11 @@ func (tx *Tx) set(key, value []byte, o setting) Reply {
 		old = sayBytes(text)
 	}
 	if !o.allows(s) {
+		tx.denied = tx.denied || o.when == ifFree
 		return old
 	}
 	if !tx.script && o.when != ifEqual && s.held && !s.holds(value) {
+		tx.denied = true
 		return sayFailure(errSteal)
 	}
 	if o.keep && s.held {
@@ -215,6 +217,7 @@ func msetnx(tx *Tx, args [][]byte) Reply {
 			return *bad
 		}
 		if tx.at(args[i]).held {
+			tx.denied = true
 			return sayInt(0)
 		}
 	}

@@ -26,6 +26,7 @@ type Tx struct {
 	// those copies shown.
 	refused Reply
 	final   bool
+	denied  bool // a lock was to be acquired, and is held
 
 	first [1]slot // of slots: most commands name one lock
 }
@@ -55,7 +56,7 @@ func (tx *Tx) reset(cmd *command, db int, view *quorum.View) {
 		tx.slots = tx.first[:0]
 	}
 	tx.slots, tx.more = tx.slots[:0], tx.more[:0]
-	tx.refused, tx.final = cmd.refused, false
+	tx.refused, tx.final, tx.denied = cmd.refused, false, false
 }
 
 // show makes a lock of the current database part of the Tx. It reports false if
@@ -148,7 +149,7 @@ func (tx *Tx) plan() quorum.Plan {
 			parts = append(parts, s.part())
 		}
 	}
-	return quorum.Plan{Parts: parts}
+	return quorum.Plan{Parts: parts, Denied: tx.denied}
 }
 
 func (s *slot) part() quorum.Part {

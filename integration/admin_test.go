@@ -58,10 +58,13 @@ func TestOperatorsSeeWhetherLocksCanBeGranted(t *testing.T) {
 		})
 		wantWords(t, path, body, words...)
 	}
+	if ok, err := acquire(t.Context(), c, "warm-up", newToken(), time.Minute); ok || err != nil {
+		t.Fatalf("acquire what is held: %t, %v, want it denied", ok, err)
+	}
 	wantPage("/healthz", 200, "ok")
 	wantPage("/readyz", 200, "ok")
 	wantPage("/metrics", 200, "\nholdfast_leases 1\n", `holdfast_store_up{store="`+all[0].url()+`"} 1`,
-		`holdfast_changes_total{deed="acquire",outcome="granted"} 1`, "holdfast_journal_sync_seconds_count ", "holdfast_commands_total ",
+		`holdfast_changes_total{deed="acquire",outcome="granted"} 1`, `holdfast_changes_total{deed="acquire",outcome="held"} 1`, "holdfast_journal_sync_seconds_count ", "holdfast_commands_total ",
 		`holdfast_votes_total{store="`+all[0].url()+`",verdict="granted"} 1`)
 	all[0].Kill()
 	storetest.Eventually(t, "one store's death is noticed", func() bool {

@@ -387,3 +387,35 @@ func TestALeaseAskedForWithoutTTLIsCountedOnce(t *testing.T) {
 		t.Errorf("an extension made it %d, want 1", d.core.untimed)
 	}
 }
+
+func TestADenialByTheTableCountsAsOne(t *testing.T) {
+	d := newDesk(t, 0)
+	d.hold("orders", "token", time.Minute)
+	for _, c := range []struct {
+		plan Plan
+		want Deed
+	}{
+		{Plan{Denied: true}, Acquired},
+		{Plan{}, Looked},
+	} {
+		op := d.submit(&Op{Names: []string{"orders"}, Decide: func(*View) Plan { return c.plan }})
+		if r := d.ends(op, Unchanged); r.Deed != c.want {
+			t.Errorf("plan %+v was about %v, want %v", c.plan, r.Deed, c.want)
+		}
+	}
+}
+
+func TestADeedIsTheWeightiestOfItsParts(t *testing.T) {
+	held := leaseFor("token", 1500, time.Second)
+	drop, renew, take := Part{Prev: held, Drop: true}, Part{Prev: held}, Part{}
+	for _, c := range []struct {
+		parts []Part
+		want  Deed
+	}{
+		{nil, Looked}, {[]Part{drop}, Released}, {[]Part{drop, renew, drop}, Renewed}, {[]Part{renew, take}, Acquired}, {[]Part{drop, take}, Acquired},
+	} {
+		if got := deed(c.parts); got != c.want {
+			t.Errorf("deed of %d parts = %v, want %v", len(c.parts), got, c.want)
+		}
+	}
+}
