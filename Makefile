@@ -1,5 +1,5 @@
 # make test       everything a commit must pass, with the race detector
-# make torture    the same histories and faults, for half an hour
+# make torture    the same histories and faults, for half an hour; writes torture-out/
 # make bench      speed against what one would use instead, in one run
 # make fuzz       each fuzz test for a minute
 
@@ -34,7 +34,7 @@ fuzz:
 
 torture: tools
 	$(GO) test -timeout 3h -run 'TestNoSchedule|TestEachBroken' ./quorum -v -sim.runs $(RUNS)
-	TORTURE_TIME=$(TORTURE) $(GO) test -timeout 3h -run 'Torture' ./integration -v
+	TORTURE_TIME=$(TORTURE) TORTURE_OUT=$(CURDIR)/torture-out $(GO) test -timeout 3h -run 'Torture' ./integration -v
 
 bench: tools
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime 2s ./integration

@@ -3,7 +3,6 @@ package integration
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -36,6 +35,9 @@ var errLost = errors.New("it is not held")
 // contending is one contender at work.
 type contending struct {
 	contender
+	number  int
+	locks   []string
+	most    time.Duration // the longest TTL it asks for
 	history *history
 	start   time.Time
 	dice    *rand.Rand // its own
@@ -48,16 +50,20 @@ func (c contending) run(ctx context.Context) {
 	}
 }
 
+// leastTTL is the shortest that contenders ask for.
+const leastTTL = 100 * time.Millisecond
+
 // round acquires a lock, holds it for a while and lets it go, now and then only
 // by its TTL.
 func (c contending) round(ctx context.Context) {
 	// A request goes on when the torture is over: its outcome counts too.
 	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	name := fmt.Sprintf("torture:%d", c.dice.IntN(tortureLocks))
-	token, ttl := newToken(), 100*time.Millisecond+time.Duration(c.dice.IntN(600))*time.Millisecond
+	h := hold{client: c.number, lock: c.locks[c.dice.IntN(len(c.locks))], token: newToken()}
+	ttl := leastTTL + time.Duration(c.dice.Int64N(int64(c.most-leastTTL)))
+	ttl = ttl.Truncate(time.Millisecond)
 	sent := time.Now()
-	g, err := c.acquire(within, name, token, ttl)
+	g, err := c.acquire(within, h.lock, h.token, ttl)
 	got := time.Now()
 	if err != nil {
 		c.history.refuse(err)
@@ -65,14 +71,7 @@ func (c contending) round(ctx context.Context) {
 	}
 	end := g.until(sent.Add(ttl))
 	if c.dice.IntN(4) == 0 && pause(ctx, min(ttl/3, time.Until(end))) {
-		sent := time.Now()
-		err := g.extend(within, ttl)
-		switch in := time.Now().Before(end); {
-		case in && err == nil:
-			end = g.until(sent.Add(ttl))
-		case in && err == errLost:
-			c.history.lose(name, token)
-		}
+		end = c.extend(within, g, h, ttl, end)
 	}
 	keep := time.Duration(c.dice.IntN(40)) * time.Millisecond
 	if c.dice.IntN(6) == 0 {
@@ -80,13 +79,38 @@ func (c contending) round(ctx context.Context) {
 	}
 	pause(ctx, min(keep, time.Until(end)))
 	over := time.Now()
-	if over.After(end) {
-		over = end
+	h.fence, h.sent, h.from, h.end = g.fence(), sent.Sub(c.start), got.Sub(c.start), end.Sub(c.start)
+	h.release.sent = over.Sub(c.start)
+	h.to = min(h.release.sent, h.end)
+	h.release.outcome = c.release(within, g, h, end)
+	h.release.answered = time.Since(c.start)
+	c.history.add(h)
+}
+
+// extend asks for more time, and returns when the hold ends now.
+func (c contending) extend(ctx context.Context, g grip, h hold, ttl time.Duration, end time.Time) time.Time {
+	sent := time.Now()
+	err := g.extend(ctx, ttl)
+	switch in := time.Now().Before(end); {
+	case in && err == nil:
+		return g.until(sent.Add(ttl))
+	case in && err == errLost:
+		c.history.lose(h.lock, h.token)
 	}
-	c.history.add(hold{lock: name, token: token, fence: g.fence(), from: got.Sub(c.start), to: over.Sub(c.start)})
-	if err := g.release(within); err == errLost && time.Now().Before(end) {
-		c.history.lose(name, token)
+	return end
+}
+
+func (c contending) release(ctx context.Context, g grip, h hold, end time.Time) farewellOutcome {
+	switch err := g.release(ctx); err {
+	case nil:
+		return released
+	case errLost:
+		if time.Now().Before(end) {
+			c.history.lose(h.lock, h.token)
+		}
+		return notHeld
 	}
+	return unknown
 }
 
 // pause waits, and reports whether ctx was done neither before nor meanwhile.
@@ -156,6 +180,10 @@ func (g gripped) release(ctx context.Context) error {
 	return err
 }
 
+// undaunted is a pool's size for clients that find out at once that a server is
+// back: after as many failures to connect go-redis tries once a second only.
+const undaunted = 1000
+
 // direct locks in the stores themselves, by redsync.
 type direct struct{ *redsync.Redsync }
 
@@ -163,7 +191,7 @@ func newDirect(t testing.TB, all []*store) direct {
 	var pools []redsyncredis.Pool
 	for _, s := range all {
 		pools = append(pools, goredis.NewPool(connect(t, redis.Options{
-			Addr: s.Addr(), MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true,
+			Addr: s.door(), MaxRetries: -1, DialerRetries: 1, PoolSize: undaunted, ContextTimeoutEnabled: true,
 		})))
 	}
 	return direct{redsync.New(pools...)}

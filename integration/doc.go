@@ -7,5 +7,7 @@
 // measures time counts it on this process's monotonic clock, from before a
 // request is sent and after its reply has come.
 //
-// TORTURE_TIME says how long the contention test goes on, 5s by default.
+// TORTURE_TIME says how long all scenarios of the torture together go on; without
+// it some of them are tried for a few seconds each. TORTURE_OUT names a folder for
+// pictures of the histories.
 package integration

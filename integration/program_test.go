@@ -143,6 +143,12 @@ func (p *program) wait() (status int) {
 	return status
 }
 
+// pause stops the program in its tracks; the kernel takes what is sent to it.
+func (p *program) pause() { p.signal(syscall.SIGSTOP) }
+
+// resume lets a paused program go on.
+func (p *program) resume() { p.signal(syscall.SIGCONT) }
+
 // restart kills the program and starts it again.
 func (p *program) restart() {
 	p.t.Helper()

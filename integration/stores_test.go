@@ -20,6 +20,7 @@ type store struct {
 	t    testing.TB
 	kind string        // the scheme of its URL
 	db   *redis.Client // nil if it is no redis
+	way  *relay        // that lockers take to it; nil: the straight one
 }
 
 // startStores starts one server for each kind, "redis" or "memcached".
@@ -27,19 +28,34 @@ func startStores(t testing.TB, kinds ...string) []*store {
 	t.Helper()
 	var all []*store
 	for _, kind := range kinds {
-		s := &store{t: t, kind: kind}
 		if kind == "redis" {
-			s.Server = storetest.StartRedis(t)
-			s.db = dial(t, s.Addr())
+			all = append(all, newRedis(t, storetest.StartRedis(t)))
 		} else {
-			s.Server = storetest.StartMemcached(t, "-M") // rather an error than an eviction
+			all = append(all, newMemcached(t))
 		}
-		all = append(all, s)
 	}
 	return all
 }
 
-func (s *store) url() string { return s.kind + "://" + s.Addr() }
+func newRedis(t testing.TB, server *storetest.Server) *store {
+	return &store{t: t, kind: "redis", Server: server, db: dial(t, server.Addr())}
+}
+
+func newMemcached(t testing.TB) *store {
+	t.Helper()
+	// -M: rather an error than an eviction.
+	return &store{t: t, kind: "memcached", Server: storetest.StartMemcached(t, "-M")}
+}
+
+// door returns the address at which lockers reach the store.
+func (s *store) door() string {
+	if s.way != nil {
+		return s.way.Addr().String()
+	}
+	return s.Addr()
+}
+
+func (s *store) url() string { return s.kind + "://" + s.door() }
 
 // flags returns the flags that make the program use the stores.
 func flags(stores []*store, more ...string) []string {
@@ -137,6 +153,26 @@ func (s *store) flush() {
 	}
 	if err := s.db.FlushAll(s.t.Context()).Err(); err != nil {
 		s.t.Fatalf("flush %s: %v", s.url(), err)
+	}
+}
+
+// forget deletes single names, whoever put them there.
+func (s *store) forget(names ...string) {
+	s.t.Helper()
+	if s.db == nil {
+		s.ask("delete " + strings.Join(names, "\r\ndelete ") + "\r\nmn\r\n")
+		return
+	}
+	if err := s.db.Del(s.t.Context(), names...).Err(); err != nil {
+		s.t.Fatalf("delete %q in %s: %v", names, s.url(), err)
+	}
+}
+
+// save has a redis write everything to its disk, to come back with.
+func (s *store) save() {
+	s.t.Helper()
+	if err := s.db.Save(s.t.Context()).Err(); err != nil {
+		s.t.Fatalf("save %s: %v", s.url(), err)
 	}
 }
 

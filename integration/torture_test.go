@@ -1,229 +1,230 @@
 package integration
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"text/tabwriter"
 	"time"
-)
 
-// tortureVariable says how long the torture goes on.
-const tortureVariable = "TORTURE_TIME"
+	"github.com/redis/go-redis/v9"
+
+	"holdfast/quorum/storetest"
+)
 
 const (
-	tortureClients = 16
-	tortureLocks   = 3
+	// tortureVariable says how long all of the torture goes on.
+	tortureVariable = "TORTURE_TIME"
+	// tortureFolder is where pictures of the histories are left.
+	tortureFolder = "TORTURE_OUT"
 )
 
-// TestTortureLetsNoTwoHoldOneLock has many clients contend for few locks while
-// stores and proxy are killed, paused and flushed, and looks whether any two
-// ever held one lock at once. Redsync, straight at as many stores that suffer
-// the same, is the control: what it lets overlap shows that the faults bite and
-// that the judge can see it.
-func TestTortureLetsNoTwoHoldOneLock(t *testing.T) {
-	lasts := 5 * time.Second
-	if s := os.Getenv(tortureVariable); s != "" {
-		d, err := time.ParseDuration(s)
-		if err != nil {
-			t.Fatalf("%s: %v", tortureVariable, err)
+const (
+	tortureClients = 12 // of each of the two
+	tortureLocks   = 5
+)
+
+// A set is what stores there are, and how long leases last there at the most.
+type set struct {
+	name  string
+	kinds []string
+	most  time.Duration
+	saves bool // they come back with what they had when they were last saved
+}
+
+// A fault is what is done to a set again and again.
+type fault struct {
+	name    string
+	inflict func(*tormentor)
+	clocks  bool     // the clocks of the stores can be moved
+	network bool     // there is a relay before each store
+	short   []string // the sets that a short round tries it on
+}
+
+func sets() []set {
+	return []set{
+		{"redis", []string{"redis", "redis", "redis"}, 700 * time.Millisecond, false},
+		{"memcached", []string{"redis", "redis", "memcached"}, 700 * time.Millisecond, false},
+		// Longer: what comes back from the disk should not have run out yet.
+		{"snapshots", []string{"redis", "redis", "redis"}, 1500 * time.Millisecond, true},
+	}
+}
+
+func faults() []fault {
+	return []fault{
+		{name: "restart one by one", inflict: (*tormentor).restartOne, short: []string{"redis", "memcached", "snapshots"}},
+		{name: "flush one by one", inflict: (*tormentor).flushOne, short: []string{"memcached"}},
+		{name: "restart all stores", inflict: (*tormentor).restartStores, short: []string{"redis", "snapshots"}},
+		{name: "restart stores and proxy", inflict: (*tormentor).restartAll, short: []string{"memcached"}},
+		{name: "pause stores", inflict: (*tormentor).pauseStores, short: []string{"redis"}},
+		{name: "pause the proxy", inflict: (*tormentor).pauseProxy, short: []string{"redis"}},
+		{name: "move clocks by an hour", inflict: (*tormentor).shiftClock, clocks: true, short: []string{"redis"}},
+		{name: "delete names", inflict: (*tormentor).deleteNames, short: []string{"memcached"}},
+		{name: "bad network", inflict: (*tormentor).cutOff, network: true, short: []string{"memcached"}},
+		{name: "anything", inflict: (*tormentor).anything, short: []string{"redis"}},
+	}
+}
+
+// A scenario is one fault, done to one set.
+type scenario struct {
+	fault
+	set
+}
+
+func (s scenario) String() string { return s.fault.name + ", " + s.set.name }
+
+// scenarios returns those of a short round, or all there are.
+func scenarios(all bool) (chosen []scenario) {
+	for _, f := range faults() {
+		for _, s := range sets() {
+			if all || slices.Contains(f.short, s.name) {
+				chosen = append(chosen, scenario{f, s})
+			}
 		}
-		lasts = d
 	}
-	seed := rand.Uint64() // of the faults of both
-	ours, control := &history{}, &history{}
-	// In a group, so that both suffer at the same time and are through behind it.
-	t.Run("worlds", func(t *testing.T) {
-		t.Run("holdfast", func(t *testing.T) {
-			t.Parallel()
-			all := startStores(t, "redis", "redis", "redis")
-			p := startHoldfast(t, flags(all)...)
-			torture(t, ours, lasts, tormentor{rand.New(rand.NewPCG(seed, 0)), all, p}, func(client int) contender {
-				return proxied{strict(t, p.addr), client%2 == 0}
+	return chosen
+}
+
+// seats starts the servers of a scenario.
+func (s scenario) seats(t *testing.T) (all []*seat) {
+	var args []string
+	if s.saves {
+		args = []string{"--save", "3600 1"}
+	}
+	for _, kind := range s.kinds {
+		one := &seat{}
+		switch {
+		case kind == "memcached":
+			one.store, one.spare = newMemcached(t), startStores(t, "redis")[0]
+		case s.clocks:
+			server, shift := storetest.StartShiftedRedis(t, args...)
+			one.store, one.shift = newRedis(t, server), shift
+		default:
+			one.store = newRedis(t, storetest.StartRedis(t, args...))
+		}
+		if s.network {
+			one.each(func(s *store) { s.way = startRelay(t, s.Addr()) })
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// A report is what became of a scenario.
+type report struct {
+	ours, control *history
+	deeds         int // of ours, that the model allows
+}
+
+// TestTortureLetsNoTwoHoldOneLock has many clients contend for few locks while
+// stores and proxy are killed, paused, flushed, cut off and put into another
+// time, and looks whether any two ever held one lock at once. Redsync, straight
+// at the same stores, is the control: what it lets overlap shows that the faults
+// bite and that the judge can see it.
+func TestTortureLetsNoTwoHoldOneLock(t *testing.T) {
+	lasts, chosen := tortureTime(t, 2500*time.Millisecond)
+	if folder := os.Getenv(tortureFolder); folder != "" {
+		if err := os.MkdirAll(folder, 0o777); err != nil {
+			t.Fatalf("%s: %v", tortureFolder, err)
+		}
+	}
+	reports := make([]report, len(chosen))
+	// In a group, so that all are through behind it.
+	t.Run("scenarios", func(t *testing.T) {
+		for i, s := range chosen {
+			t.Run(s.String(), func(t *testing.T) {
+				t.Parallel()
+				reports[i] = s.run(t, lasts, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
 			})
-			judge(t, ours)
-		})
-		t.Run("redsync", func(t *testing.T) {
-			t.Parallel()
-			all := startStores(t, "redis", "redis", "redis")
-			torture(t, control, lasts, tormentor{rand.New(rand.NewPCG(seed, 0)), all, nil}, func(int) contender {
-				return newDirect(t, all)
-			})
-		})
+		}
 	})
-	t.Logf("holdfast: %v", ours)
-	t.Logf("redsync straight at the stores: %v", control)
+	t.Logf("\n%s", table(chosen, reports))
 }
 
-// judge fails the test if anything was promised twice, or taken back.
-func judge(t *testing.T, h *history) {
-	for _, wrong := range h.overlaps() {
-		t.Errorf("two held one lock: %s", wrong)
+// tortureTime returns the scenarios and how long each of them lasts: a short
+// time each, or all of them as long as the environment says, two at a time.
+func tortureTime(t *testing.T, short time.Duration) (time.Duration, []scenario) {
+	t.Helper()
+	s := os.Getenv(tortureVariable)
+	if s == "" {
+		return short, scenarios(false)
 	}
-	for _, wrong := range h.fencesBack() {
-		t.Errorf("a fencing token did not grow: %s", wrong)
+	whole, err := time.ParseDuration(s)
+	if err != nil {
+		t.Fatalf("%s: %v", tortureVariable, err)
 	}
-	for _, wrong := range h.lost {
-		t.Errorf("a holder was told within its TTL that it holds nothing: %s", wrong)
-	}
-	if !h.enough() {
-		t.Errorf("%d holds are too few to tell anything", len(h.holds))
-	}
+	all := scenarios(true)
+	return max(short, 2*whole/time.Duration(len(all))), all
 }
 
-// torture has clients contend until the tormentor has had its time.
-func torture(t *testing.T, h *history, lasts time.Duration, faults tormentor, client func(int) contender) {
+// run has clients of both kinds contend until the tormentor has had its time.
+func (s scenario) run(t *testing.T, lasts time.Duration, dice *rand.Rand) report {
+	x := &tormentor{Rand: dice, t: t, seats: s.seats(t), most: s.most, saves: s.saves}
+	var voters, redises []*store
+	for _, seat := range x.seats {
+		voters, redises = append(voters, seat.store), append(redises, seat.redis())
+	}
+	x.proxies = []*program{startHoldfast(t, flags(voters)...)}
+	r := report{ours: &history{}, control: &history{}}
 	start := time.Now()
 	ctx, stop := context.WithCancel(t.Context())
 	var clients sync.WaitGroup
 	defer clients.Wait()
 	defer stop()
-	for i := range tortureClients {
-		c := contending{client(i), h, start, faults.dice()}
-		clients.Go(func() { c.run(ctx) })
+	enlist := func(h *history, name string, client func(i int) contender) {
+		locks := lockNames(name)
+		x.locks = append(x.locks, locks...)
+		for i := range tortureClients {
+			c := contending{client(i), i, locks, s.most, h, start, x.dice()}
+			clients.Go(func() { c.run(ctx) })
+		}
 	}
+	enlist(r.ours, "torture", func(i int) contender {
+		addr := x.proxies[i%len(x.proxies)].addr
+		return proxied{connect(t, redis.Options{Addr: addr, MaxRetries: -1, DialerRetries: 1, PoolSize: undaunted}), i%2 == 0}
+	})
+	enlist(r.control, "control", func(int) contender { return newDirect(t, redises) })
 	// On a busy machine it takes longer until there is enough to judge by.
 	const patience = 12
-	faults.run(t, func() bool {
+	x.run(s.inflict, func() bool {
 		past := time.Since(start)
-		return past >= lasts && (h.enough() || past >= patience*lasts)
+		return past >= lasts && (r.ours.enough() || past >= patience*lasts)
 	})
+	r.ours.lasted = time.Since(start)
+	stop()
+	clients.Wait()
+	r.ours.judge(t)
+	r.deeds = r.ours.linear(t, os.Getenv(tortureFolder))
+	return r
 }
 
-// A hold is the time in which a client relied on a lock: from when the reply
-// came to when its release was sent, or its TTL, counted from before the request
-// was sent, had run out. Times are since the start of the torture.
-type hold struct {
-	lock, token string
-	fence       int64 // 0: it was not told
-	from, to    time.Duration
-}
-
-func (h hold) String() string {
-	return fmt.Sprintf("%s by %s (fence %d) from %v to %v", h.lock, h.token, h.fence, h.from, h.to)
-}
-
-// A history is every hold there was, and every request that was not granted.
-type history struct {
-	mu             sync.Mutex
-	holds          []hold // guarded by mu while clients run, as all of these
-	denied, failed int
-	lost           []string // holds that ended before their time
-}
-
-func (h *history) String() string {
-	return fmt.Sprintf("%d holds, %d denied, %d failed, %d lost, %d overlaps",
-		len(h.holds), h.denied, h.failed, len(h.lost), len(h.overlaps()))
-}
-
-func (h *history) add(one hold) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if one.to > one.from { // else it had run out before the reply came
-		h.holds = append(h.holds, one)
+func lockNames(prefix string) (names []string) {
+	for i := range tortureLocks {
+		names = append(names, fmt.Sprintf("%s:%d", prefix, i))
 	}
+	return names
 }
 
-func (h *history) refuse(err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if err == errDenied {
-		h.denied++
-	} else {
-		h.failed++
-	}
-}
-
-func (h *history) lose(name, token string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.lost = append(h.lost, name+" by "+token)
-}
-
-// byLock returns the holds of each lock in the order in which they began.
-func (h *history) byLock() map[string][]hold {
-	locks := map[string][]hold{}
-	for _, one := range h.holds {
-		locks[one.lock] = append(locks[one.lock], one)
-	}
-	for _, holds := range locks {
-		slices.SortFunc(holds, func(a, b hold) int { return cmp.Compare(a.from, b.from) })
-	}
-	return locks
-}
-
-// overlaps returns every hold that began before an earlier one of its lock was over.
-func (h *history) overlaps() (wrong []string) {
-	for _, holds := range h.byLock() {
-		last := hold{}
-		for _, one := range holds {
-			if one.from < last.to {
-				wrong = append(wrong, fmt.Sprintf("%v, and %v", last, one))
-			}
-			if one.to > last.to {
-				last = one
-			}
+// table sets ours and the control side by side.
+func table(chosen []scenario, reports []report) string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "scenario\tholds\trefused\terrors\tlost\toverlaps\tstandstill\tdeeds\tredsync: holds\trefused\terrors\tlost\toverlaps\t")
+	for i, r := range reports {
+		if r.ours == nil {
+			continue // it failed before it began
 		}
+		ours, control := r.ours, r.control
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%v\t%d\t%d\t%d\t%d\t%d\t%d\t\n", chosen[i],
+			len(ours.holds), ours.denied, ours.failed, len(ours.lost), len(ours.overlaps()),
+			ours.standstill().Round(time.Millisecond), r.deeds,
+			len(control.holds), control.denied, control.failed, len(control.lost), len(control.overlaps()))
 	}
-	return wrong
-}
-
-// fencesBack returns every hold whose fencing token is not above all earlier
-// ones of its lock.
-func (h *history) fencesBack() (wrong []string) {
-	for _, holds := range h.byLock() {
-		last := hold{}
-		for _, one := range holds {
-			switch {
-			case one.fence == 0:
-			case one.fence <= last.fence:
-				wrong = append(wrong, fmt.Sprintf("%v, then %v", last, one))
-			default:
-				last = one
-			}
-		}
-	}
-	return wrong
-}
-
-// enough reports whether there were enough holds to tell anything.
-func (h *history) enough() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.holds) >= 15*tortureLocks
-}
-
-func TestTheJudgeOfTheTortureSeesWhatIsWrong(t *testing.T) {
-	t.Parallel()
-	at := func(lock string, fence int64, from, to time.Duration) hold {
-		return hold{lock: lock, fence: fence, from: from, to: to}
-	}
-	for what, c := range map[string]struct {
-		holds           []hold
-		overlaps, fence int
-	}{
-		"one after the other":   {[]hold{at("a", 1, 0, 5), at("a", 2, 5, 9)}, 0, 0},
-		"told in another order": {[]hold{at("a", 2, 5, 9), at("a", 1, 0, 5)}, 0, 0},
-		"of two locks":          {[]hold{at("a", 2, 0, 5), at("b", 1, 3, 9)}, 0, 0},
-		"one too early":         {[]hold{at("a", 1, 0, 5), at("a", 2, 4, 9)}, 1, 0},
-		"two within a long one": {[]hold{at("a", 1, 0, 9), at("a", 2, 1, 2), at("a", 3, 4, 5)}, 2, 0},
-		"a fence that repeats":  {[]hold{at("a", 7, 0, 5), at("a", 0, 6, 7), at("a", 7, 8, 9)}, 0, 1},
-		"a fence that falls":    {[]hold{at("a", 7, 0, 5), at("a", 6, 6, 7), at("a", 8, 8, 9)}, 0, 1},
-		"over before it began":  {[]hold{at("a", 1, 0, 5), at("a", 2, 4, 4)}, 0, 0},
-	} {
-		h := &history{}
-		for _, one := range c.holds {
-			h.add(one)
-		}
-		if got := h.overlaps(); len(got) != c.overlaps {
-			t.Errorf("%s: overlaps %q, want %d", what, got, c.overlaps)
-		}
-		if got := h.fencesBack(); len(got) != c.fence {
-			t.Errorf("%s: fences back %q, want %d", what, got, c.fence)
-		}
-	}
+	w.Flush()
+	return b.String()
 }

@@ -1,0 +1,205 @@
+package integration
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A hold is the time in which a client relied on a lock: from when the reply
+// came to when its release was sent, or its TTL, counted from before the request
+// was sent, had run out. Times are since the start of the torture.
+type hold struct {
+	client      int
+	lock, token string
+	fence       int64         // 0: it was not told
+	sent        time.Duration // when its request was about to be
+	from, to    time.Duration
+	end         time.Duration // of its TTL, as it was extended
+	release     farewell
+}
+
+func (h hold) String() string {
+	return fmt.Sprintf("%s by %s (fence %d) from %v to %v", h.lock, h.token, h.fence, h.from, h.to)
+}
+
+// A farewell is how a release went. The zero farewell is one whose outcome
+// nobody knows.
+type farewell struct {
+	sent, answered time.Duration
+	outcome        farewellOutcome
+}
+
+type farewellOutcome int
+
+const (
+	unknown  farewellOutcome = iota // no answer, or an error
+	released                        // it was held until then
+	notHeld                         // it was not held any more
+)
+
+// A history is every hold there was, and every request that was not granted.
+type history struct {
+	lasted time.Duration // known once the torture is over
+
+	mu             sync.Mutex
+	holds          []hold // guarded by mu while clients run, as all of these
+	late           []hold // that were over before their reply came
+	denied, failed int
+	lost           []string // holds that ended before their time
+}
+
+func (h *history) add(one hold) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if one.to > one.from {
+		h.holds = append(h.holds, one)
+	} else {
+		h.late = append(h.late, one)
+	}
+}
+
+func (h *history) refuse(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err == errDenied {
+		h.denied++
+	} else {
+		h.failed++
+	}
+}
+
+func (h *history) lose(name, token string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lost = append(h.lost, name+" by "+token)
+}
+
+// judge fails the test if anything was promised twice, or taken back.
+func (h *history) judge(t *testing.T) {
+	for _, wrong := range h.overlaps() {
+		t.Errorf("two held one lock: %s", wrong)
+	}
+	for _, wrong := range h.fencesBack() {
+		t.Errorf("a fencing token did not grow: %s", wrong)
+	}
+	for _, wrong := range h.lost {
+		t.Errorf("a holder was told within its TTL that it holds nothing: %s", wrong)
+	}
+	if !h.enough() {
+		t.Errorf("%d holds are too few to tell anything", len(h.holds))
+	}
+}
+
+// byLock returns the holds of each lock in the order in which they began.
+func (h *history) byLock() map[string][]hold {
+	locks := map[string][]hold{}
+	for _, one := range h.holds {
+		locks[one.lock] = append(locks[one.lock], one)
+	}
+	for _, holds := range locks {
+		slices.SortFunc(holds, func(a, b hold) int { return cmp.Compare(a.from, b.from) })
+	}
+	return locks
+}
+
+// overlaps returns every hold that began before an earlier one of its lock was over.
+func (h *history) overlaps() (wrong []string) {
+	for _, holds := range h.byLock() {
+		last := hold{}
+		for _, one := range holds {
+			if one.from < last.to {
+				wrong = append(wrong, fmt.Sprintf("%v, and %v", last, one))
+			}
+			if one.to > last.to {
+				last = one
+			}
+		}
+	}
+	return wrong
+}
+
+// fencesBack returns every hold whose fencing token is not above all earlier
+// ones of its lock.
+func (h *history) fencesBack() (wrong []string) {
+	for _, holds := range h.byLock() {
+		last := hold{}
+		for _, one := range holds {
+			switch {
+			case one.fence == 0:
+			case one.fence <= last.fence:
+				wrong = append(wrong, fmt.Sprintf("%v, then %v", last, one))
+			default:
+				last = one
+			}
+		}
+	}
+	return wrong
+}
+
+// standstill returns the longest time in which nobody was granted anything.
+func (h *history) standstill() time.Duration {
+	var grants []time.Duration
+	for _, one := range slices.Concat(h.holds, h.late) {
+		grants = append(grants, one.from)
+	}
+	return longestGap(grants, h.lasted)
+}
+
+// longestGap returns the longest time without any of the moments, between 0 and
+// the end.
+func longestGap(moments []time.Duration, end time.Duration) (longest time.Duration) {
+	slices.Sort(moments)
+	last := time.Duration(0)
+	for _, at := range append(moments, end) {
+		longest = max(longest, at-last)
+		last = at
+	}
+	return longest
+}
+
+// enough reports whether there were enough holds to tell anything.
+func (h *history) enough() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.holds) >= 10*tortureLocks
+}
+
+func TestTheJudgeOfTheTortureSeesWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	at := func(lock string, fence int64, from, to time.Duration) hold {
+		return hold{lock: lock, fence: fence, from: from, to: to}
+	}
+	for what, c := range map[string]struct {
+		holds           []hold
+		overlaps, fence int
+		standstill      time.Duration
+	}{
+		"one after the other":   {[]hold{at("a", 1, 0, 5), at("a", 2, 5, 9)}, 0, 0, 5},
+		"told in another order": {[]hold{at("a", 2, 5, 9), at("a", 1, 0, 5)}, 0, 0, 5},
+		"of two locks":          {[]hold{at("a", 2, 0, 5), at("b", 1, 3, 9)}, 0, 0, 7},
+		"one too early":         {[]hold{at("a", 1, 0, 5), at("a", 2, 4, 9)}, 1, 0, 6},
+		"two within a long one": {[]hold{at("a", 1, 0, 9), at("a", 2, 1, 2), at("a", 3, 4, 5)}, 2, 0, 6},
+		"a fence that repeats":  {[]hold{at("a", 7, 0, 5), at("a", 0, 6, 7), at("a", 7, 8, 9)}, 0, 1, 6},
+		"a fence that falls":    {[]hold{at("a", 7, 0, 5), at("a", 6, 6, 7), at("a", 8, 8, 9)}, 0, 1, 6},
+		"over before it began":  {[]hold{at("a", 1, 0, 5), at("a", 2, 4, 4)}, 0, 0, 6},
+		"late to begin":         {[]hold{at("a", 1, 9, 10)}, 0, 0, 9},
+	} {
+		h := &history{lasted: 10}
+		for _, one := range c.holds {
+			h.add(one)
+		}
+		if got := h.overlaps(); len(got) != c.overlaps {
+			t.Errorf("%s: overlaps %q, want %d", what, got, c.overlaps)
+		}
+		if got := h.fencesBack(); len(got) != c.fence {
+			t.Errorf("%s: fences back %q, want %d", what, got, c.fence)
+		}
+		if got := h.standstill(); got != c.standstill {
+			t.Errorf("%s: standstill %d, want %d", what, got, c.standstill)
+		}
+	}
+}
