@@ -32,11 +32,11 @@ func TestFakeKeepsTTLsByItsClock(t *testing.T) {
 		b := connected(t, rigOf(t, NewFake("a", NewClock())))
 		c := mine("a", 1, 1)
 		b.must(quorum.Granted, swap("orders", nil, c)) // for a minute
-		time.Sleep(time.Minute - time.Microsecond)
+		<-time.After(time.Minute - time.Microsecond)
 		if got, want := b.find("orders", c).FoundLeft, time.Microsecond; got != want {
 			t.Errorf("left = %v, want %v", got, want)
 		}
-		time.Sleep(time.Microsecond)
+		<-time.After(time.Microsecond)
 		b.find("orders", nil)
 	})
 }
