@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -154,5 +155,82 @@ func TestACopyThatAStoreTellsOfIsPutBackAtOnce(t *testing.T) {
 		lose("told of it", func() { s.names <- "orders" })
 		lose("told of a flush", func() { s.names <- "" })
 		lose("watching failed, and began again", func() { s.fails <- errors.New("reset"); pass(100 * time.Millisecond) })
+	})
+}
+
+// A twin says that it is the same server as its twins.
+type twin struct{ quorum.Store }
+
+func (twin) Facts(context.Context) (quorum.Facts, error) {
+	return quorum.Facts{Kind: "fake", RunID: "the same"}, nil
+}
+
+func TestOneServerUnderTwoNamesVotesOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := openHouse(t, 3, func(_ *house, o *quorum.Options) {
+			for i := range 2 {
+				o.Members[i].Store = twin{o.Members[i].Store}
+			}
+		})
+		pass(time.Second)
+		up, why := 0, ""
+		for _, s := range h.keeper.Status().Stores[:2] {
+			if s.Up {
+				up++
+			} else if s.Err != nil {
+				why = s.Err.Error()
+			}
+		}
+		if up != 1 || !strings.Contains(why, "the same server") {
+			t.Errorf("%d of the two are up, the other because of %q; want one, and that it is the same server", up, why)
+		}
+	})
+}
+
+func TestAServerThatMayNotVoteIsNotAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		unfit := errors.New("it drops locks")
+		h := openHouse(t, 1, func(_ *house, o *quorum.Options) {
+			o.Vet = func(quorum.Facts) error { return unfit }
+		})
+		pass(time.Second)
+		if s := h.keeper.Status().Stores[0]; s.Up || !errors.Is(s.Err, unfit) {
+			t.Errorf("up %t (%v), want down because %v", s.Up, s.Err, unfit)
+		}
+	})
+}
+
+// A weigher notes the heaviest batch.
+type weigher struct {
+	quorum.Store
+	most int
+}
+
+func (s *weigher) Do(ctx context.Context, requests []quorum.Request, votes []quorum.Vote) error {
+	bytes := 0
+	for _, r := range requests {
+		if r.Next != nil {
+			bytes += len(r.Next.Value)
+		}
+	}
+	s.most = max(s.most, bytes)
+	return s.Store.Do(ctx, requests, votes)
+}
+
+func TestABatchIsBoundedByItsBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s *weigher
+		h := openHouse(t, 1, func(_ *house, o *quorum.Options) {
+			s = &weigher{Store: o.Members[0].Store}
+			o.Members[0].Store = s
+		})
+		h.fakes[0].Delay(10 * time.Millisecond)
+		for i := range 100 {
+			h.begin(acquiring(fmt.Sprint("lock", i), strings.Repeat("x", quorum.MaxValue), time.Minute))
+		}
+		pass(time.Second)
+		if s.most < 1<<19 || s.most > 3<<19+2*quorum.MaxValue {
+			t.Errorf("the heaviest batch had %d bytes, want a megabyte, and half as much of upkeep", s.most)
+		}
 	})
 }

@@ -183,15 +183,42 @@ func (c *Core) Due(now Time, store int) Time {
 	return due
 }
 
-// Chores returns at most some requests that a store should be sent besides the
-// votes. They are made at the very moment they are sent: a put-back that waited
-// in a queue could bring a copy back whose lease was released meanwhile.
+// An errand is upkeep that goes out together, bounded by number and by bytes.
+type errand struct {
+	asks        []*Ask
+	most, bytes int
+}
+
+func (e *errand) add(ask *Ask) {
+	e.asks = append(e.asks, ask)
+	e.bytes += ask.size()
+}
+
+func (e *errand) full() bool {
+	const mostBytes = 512 << 10 // what a store can do besides the votes, within its timeout
+	return len(e.asks) >= e.most || e.bytes >= mostBytes
+}
+
+// Chores returns at most so many requests that a store should be sent besides
+// the votes. They are made at the very moment they are sent: a put-back that
+// waited in a queue could bring a copy back whose lease was released meanwhile.
 func (c *Core) Chores(now Time, store, most int) []*Ask {
+	e := &errand{most: most}
+	c.payDebts(now, store, e)
+	c.putMissing(now, store, e)
+	if w := &c.stores[store]; now >= w.auditAt && !e.full() {
+		w.auditAt = now.Add(auditEvery)
+		c.audit(now, store, e)
+	}
+	return e.asks
+}
+
+// payDebts has copies taken out that must go.
+func (c *Core) payDebts(now Time, store int, e *errand) {
 	w := &c.stores[store]
-	var asks []*Ask
-	for range min(len(w.debts), 2*most) { // the others come next time: this is under the mutex
-		if len(asks) >= most {
-			break
+	for range min(len(w.debts), 2*e.most) { // the others come next time: this is under the mutex
+		if e.full() {
+			return
 		}
 		d := w.debts[0]
 		w.debts = w.debts[1:]
@@ -205,12 +232,17 @@ func (c *Core) Chores(now Time, store, most int) []*Ask {
 			if d.back.Live(now) {
 				ask.Next, ask.TTL = d.back.Copy(), d.back.Left(now)
 			}
-			asks = append(asks, ask)
+			e.add(ask)
 		}
 	}
+}
+
+// putMissing has copies of live leases put back that may be missing.
+func (c *Core) putMissing(now Time, store int, e *errand) {
+	w := &c.stores[store]
 	for range len(w.missing) {
-		if len(asks) >= most {
-			break
+		if e.full() {
+			return
 		}
 		s := w.missing[0]
 		w.missing[0] = nil
@@ -227,15 +259,10 @@ func (c *Core) Chores(now Time, store, most int) []*Ask {
 				s.gone &^= 1 << store
 			}
 			if ask := c.plant(now, store, s, why); ask != nil {
-				asks = append(asks, ask)
+				e.add(ask)
 			}
 		}
 	}
-	if now >= w.auditAt {
-		w.auditAt = now.Add(auditEvery)
-		asks = c.audit(now, store, asks)
-	}
-	return asks
 }
 
 // plant returns the request that puts a lease's copy where there is none, nil
@@ -251,12 +278,16 @@ func (c *Core) plant(now Time, store int, s *slot, why purpose) *Ask {
 
 // audit looks whether the store still has some of the copies that it should
 // have, another share each time; and if there are none, whether it is there.
-func (c *Core) audit(now Time, store int, asks []*Ask) []*Ask {
+func (c *Core) audit(now Time, store int, e *errand) {
 	w := &c.stores[store]
-	before := len(asks)
+	before := len(e.asks)
 	share := min(max(auditShare, len(c.leases)/60), auditMost, len(c.leases))
-	w.audited, w.vanished = share, 0
+	w.audited, w.vanished = 0, 0
 	for range share {
+		if e.full() {
+			break
+		}
+		w.audited++
 		w.cursor = (w.cursor + 1) % len(c.leases)
 		s := c.leases[w.cursor]
 		if s.running != nil && s.running.rest != nil || (s.queued|s.asked)>>store&1 == 1 {
@@ -267,13 +298,12 @@ func (c *Core) audit(now Time, store int, asks []*Ask) []*Ask {
 			why = whyPutBack // somebody else's copy was in the way: try again
 		}
 		if ask := c.plant(now, store, s, why); ask != nil {
-			asks = append(asks, ask)
+			e.add(ask)
 		}
 	}
-	if len(asks) == before {
-		asks = append(asks, &Ask{Store: store, why: whyBeat, Request: Request{Action: Read, Name: "holdfast:beat"}})
+	if len(e.asks) == before {
+		e.add(&Ask{Store: store, why: whyBeat, Request: Request{Action: Read, Name: "holdfast:beat"}})
 	}
-	return asks
 }
 
 // putBack takes the answer to a put-back.
