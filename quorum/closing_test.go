@@ -122,12 +122,12 @@ func TestALeaseEndsOnTime(t *testing.T) {
 		pass(time.Second + quorum.Drift(time.Second) - 1)
 		h.takes(0, acquiring("orders", "other", time.Second), quorum.Unchanged)
 		all := func(string) bool { return true }
-		if got := h.keeper.Leases(all, 0); len(got) != 1 || h.keeper.Count() != 1 {
-			t.Errorf("leases %v, counted %d, want one", got, h.keeper.Count())
+		if got := h.keeper.Leases(all, 0); len(got) != 1 || h.keeper.Status().Leases != 1 {
+			t.Errorf("leases %v, counted %d, want one", got, h.keeper.Status().Leases)
 		}
 		pass(1)
-		if got := h.keeper.Leases(all, 0); len(got) != 0 || h.keeper.Count() != 0 {
-			t.Errorf("leases %v, counted %d, want none", got, h.keeper.Count())
+		if got := h.keeper.Leases(all, 0); len(got) != 0 || h.keeper.Status().Leases != 0 {
+			t.Errorf("leases %v, counted %d, want none", got, h.keeper.Status().Leases)
 		}
 		h.takes(0, acquiring("orders", "other", time.Second), quorum.Changed)
 	})

@@ -100,7 +100,7 @@ type finished struct {
 }
 
 // NewCore returns the core of a keeper that had past when it last stopped. It
-// may give out numbers from past.Limit on once Written has been told so: see Reserve.
+// gives out numbers from past.Limit on, once the journal has allowed that: see Reserve.
 func NewCore(cfg Config, out Outbox, past History, now Time) *Core {
 	return newCore(cfg, out, past, now, 0)
 }

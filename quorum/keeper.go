@@ -364,13 +364,6 @@ func (k *Keeper) Leases(match func(name string) bool, most int) []*Lease {
 	return found
 }
 
-// Count returns how many leases there are, some of which may just be over.
-func (k *Keeper) Count() int {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return len(k.core.leases)
-}
-
 // Status returns what the keeper sees.
 func (k *Keeper) Status() Status {
 	k.mu.Lock()

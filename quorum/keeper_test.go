@@ -212,19 +212,26 @@ func TestSomebodyWhoLocksDirectlyKeepsUsOut(t *testing.T) {
 	})
 }
 
-// A tap is a store that notes what each batch asks for.
+// A tap is a store that notes what each batch asks for, and the bytes of the
+// values in the heaviest.
 type tap struct {
 	quorum.Store
-	batches [][]string
+	batches  [][]string
+	heaviest int
 }
 
 func (s *tap) Do(ctx context.Context, requests []quorum.Request, votes []quorum.Vote) error {
 	var names []string
+	bytes := 0
 	for _, r := range requests {
 		if r.Action == quorum.Swap {
 			names = append(names, r.Name)
 		}
+		if r.Next != nil {
+			bytes += len(r.Next.Value)
+		}
 	}
+	s.heaviest = max(s.heaviest, bytes)
 	if len(names) > 0 {
 		s.batches = append(s.batches, names)
 	}

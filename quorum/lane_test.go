@@ -200,28 +200,11 @@ func TestAServerThatMayNotVoteIsNotAsked(t *testing.T) {
 	})
 }
 
-// A weigher notes the heaviest batch.
-type weigher struct {
-	quorum.Store
-	most int
-}
-
-func (s *weigher) Do(ctx context.Context, requests []quorum.Request, votes []quorum.Vote) error {
-	bytes := 0
-	for _, r := range requests {
-		if r.Next != nil {
-			bytes += len(r.Next.Value)
-		}
-	}
-	s.most = max(s.most, bytes)
-	return s.Store.Do(ctx, requests, votes)
-}
-
 func TestABatchIsBoundedByItsBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var s *weigher
+		var s *tap
 		h := openHouse(t, 1, func(_ *house, o *quorum.Options) {
-			s = &weigher{Store: o.Members[0].Store}
+			s = &tap{Store: o.Members[0].Store}
 			o.Members[0].Store = s
 		})
 		h.fakes[0].Delay(10 * time.Millisecond)
@@ -229,8 +212,8 @@ func TestABatchIsBoundedByItsBytes(t *testing.T) {
 			h.begin(acquiring(fmt.Sprint("lock", i), strings.Repeat("x", quorum.MaxValue), time.Minute))
 		}
 		pass(time.Second)
-		if s.most < 1<<19 || s.most > 3<<19+2*quorum.MaxValue {
-			t.Errorf("the heaviest batch had %d bytes, want a megabyte, and half as much of upkeep", s.most)
+		if s.heaviest < 1<<19 || s.heaviest > 3<<19+2*quorum.MaxValue {
+			t.Errorf("the heaviest batch had %d bytes, want a megabyte, and half as much of upkeep", s.heaviest)
 		}
 	})
 }

@@ -8,7 +8,7 @@ import (
 // A witness is the upkeep of one store: what it should have and may not, and
 // what it should not have and may.
 type witness struct {
-	up, down    bool  // neither, before it was first tried
+	down        bool  // it can't be asked
 	why         error // if down
 	incarnation string
 	missing     []*slot // live leases that it may have no copy of, to be put back
@@ -108,7 +108,7 @@ func (c *Core) Up(now Time, store int, incarnation string) {
 			w.debts[i].after = now
 		}
 	}
-	w.up, w.down, w.incarnation, w.auditAt = true, false, incarnation, now
+	w.down, w.incarnation, w.auditAt = false, incarnation, now
 	c.pump(now)
 }
 
@@ -119,7 +119,7 @@ func (c *Core) Down(store int, why error) {
 	if !w.down {
 		c.event("store.down", store, "", "%v", why)
 	}
-	w.up, w.down, w.why = false, true, why
+	w.down, w.why = true, why
 }
 
 // forgot says that a store may have lost every copy. Each live lease is put back.
