@@ -14,6 +14,17 @@ type Config struct {
 	Timeout time.Duration
 	MaxTTL  time.Duration
 	Author  uint8 // of our numbers; 0 for a proxy on its own
+	Identity
+}
+
+// An Identity is what a proxy signs the stores' books with.
+type Identity struct {
+	ID       string        // "": books are left alone, and peers is empty
+	Instance string        // made with the journal
+	Peers    []string      // ids of the other proxies over the same stores, sorted; none: solo
+	Print    string        // stores, strategy and max-ttl, in words: the same for all peers
+	New      bool          // an operator says that the journal of an earlier proxy of this id is lost for good
+	Nonce    func() string // returns another string each time, for ever and everywhere
 }
 
 // An Outbox takes what the core wants done. Its methods only queue: they are

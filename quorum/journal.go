@@ -18,6 +18,8 @@ type Record struct {
 	Limit Number
 	// Now, unless zero, is a checkpoint of the clock.
 	Now Time
+	// Seen, unless "", is to be added to History.Seen.
+	Seen string
 }
 
 // size is about how many bytes the record takes.
@@ -51,4 +53,8 @@ type History struct {
 	// Birth is the first number this journal ever gave out, and Limit is above
 	// the last. A copy with a number of ours below Birth is of another journal.
 	Birth, Limit Number
+	// Seen is every proxy that this journal knows of, itself too once it has
+	// signed a book: "<id>=<instance>", and "-<id>=<instance>" for one that an
+	// operator declared forgotten. Each once, in the order in which it came.
+	Seen []string
 }

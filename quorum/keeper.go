@@ -32,6 +32,7 @@ type Options struct {
 	Timeout  time.Duration // how long a store may take
 	MaxTTL   time.Duration
 	Author   uint8
+	Identity
 	Journal  Journal
 	Past     History
 	Clock    Clock
@@ -87,7 +88,7 @@ func Open(o Options) (*Keeper, error) {
 	}
 	k := &Keeper{opts: o, write: make(chan struct{}, 1), ring: make(chan struct{}, 1)}
 	cfg := Config{
-		Need: o.Strategy.Need(len(o.Members)), Timeout: o.Timeout, MaxTTL: o.MaxTTL, Author: o.Author,
+		Need: o.Strategy.Need(len(o.Members)), Timeout: o.Timeout, MaxTTL: o.MaxTTL, Author: o.Author, Identity: o.Identity,
 	}
 	for i, m := range o.Members {
 		cfg.Stores = append(cfg.Stores, m.Store.Traits())

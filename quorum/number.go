@@ -2,6 +2,7 @@ package quorum
 
 import (
 	"fmt"
+	"hash/fnv"
 	"time"
 )
 
@@ -39,4 +40,16 @@ func (n Number) String() string { return fmt.Sprintf("%016x", uint64(n)) }
 // count has grown by 27e12.
 func FirstNumber(t time.Time, author uint8) Number {
 	return MakeNumber(uint64(max(t.Unix(), 1))<<12, author)
+}
+
+// Buckets is how many marks a store keeps.
+const Buckets = 1024
+
+// Bucket returns which of a store's marks is that of a lock, 0 to Buckets-1.
+// With one mark for each lock a store would fill up; with one for all, proxies
+// that are not quite in step would refuse each other's numbers all the time.
+func Bucket(name string) int {
+	h := fnv.New32a()
+	h.Write([]byte(name))
+	return int(h.Sum32() % Buckets)
 }

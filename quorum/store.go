@@ -25,6 +25,9 @@ type Vote struct {
 	// with OrNone.
 	Found     *Copy
 	FoundLeft time.Duration // of a Read: what is left of Found's TTL; 0 if it has none
+	Gone      Number        // with Heed: the notice that is there, 0 if none
+	Mark      Number        // Refused with Mark: the number that is not below Next's, else 0
+	Book      Book          // of a ReadBook
 	Elapsed   time.Duration // from just before the request left to its answer
 	Err       error         // why the store is Silent, else nil
 	Unsent    bool          // Silent, and the request never left: the store did not act
@@ -38,7 +41,8 @@ const (
 	// nil Prev means no copy; a nil Next leaves none. One of three things happens:
 	//
 	//   - Granted: Next is there for TTL or longer, by the store's own clock.
-	//   - Refused: what was there was not Prev; nothing changed.
+	//   - Refused: what was there was not Prev, or Heed or Mark forbids it; no
+	//     copy was changed.
 	//   - Silent: either of the two.
 	//
 	// With OrNone it is granted too where there is no copy at all.
@@ -46,15 +50,45 @@ const (
 	// Read finds the copy under Name and what is left of its TTL: Granted if it
 	// could be read, with Found nil if there is none.
 	Read
+	// Check is granted if exactly Prev is there, and changes nothing.
+	Check
+	// ReadBook reads the whole book: Granted if that could be done.
+	ReadBook
+	// Sign puts Line in the place of Was in the book under the id Name, in one
+	// atomic step, if exactly Was stands there ("" is none), and leaves none if
+	// Line is "". If Only is not nil it is refused too where the book has a line
+	// under any other id, unless that line is one of a pending or forgotten
+	// signature (see [Signature]: it does not begin with "signed ").
+	Sign
+	// Tear takes out the whole book: every signature in it is void.
+	Tear
 )
+
+// A Book is what stands in a store's book: a line under the id of each proxy
+// that signed it, see [Signature]. The store knows nothing of what they say.
+type Book map[string]string
 
 // A Request is one question to one store about one name.
 type Request struct {
 	Action     Action
-	Name       string
+	Name       string // of the lock; of the signer if it is a Sign
 	Prev, Next *Copy
 	OrNone     bool
 	TTL        time.Duration // of Next; at least 1ms
+
+	// Heed: a Swap is refused if there is a notice that Next's version, or a
+	// later one, has ended; a Read tells of the notice too.
+	Heed bool
+	// Gone, unless zero, has a Swap leave a notice first that Prev's version and
+	// all before it have ended, for so long, whatever then comes of the swap. A
+	// notice of a later version stays as it is.
+	Gone time.Duration
+	// Mark: Next has a new number. The swap is refused unless that is above each
+	// that the store ever took with Mark for a name of the same [Bucket].
+	Mark bool
+
+	Was, Line string   // of a Sign
+	Only      []string // of a Sign
 }
 
 // A Store keeps copies of leases. One goroutine at a time calls Connect and Do;
