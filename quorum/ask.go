@@ -14,6 +14,7 @@ type Ask struct {
 	until   Time     // when the lease of the copy that it takes out is over
 	tries   int      // how often a leftover was looked for
 	foreign *Lease   // somebody else's, to be put in its place
+	epoch   uint     // of the store, when this was asked
 }
 
 // size is about how many bytes the ask is on the wire.
@@ -25,7 +26,13 @@ func (a *Ask) size() int {
 	if a.Next != nil {
 		n += len(a.Next.Value)
 	}
-	return n
+	return n + len(a.Line) + len(a.Was)
+}
+
+// ask has a request sent. What it is answered counts only in the epoch of now.
+func (c *Core) ask(a *Ask) {
+	a.epoch = c.stores[a.Store].epoch
+	c.out.Ask(a)
 }
 
 type purpose uint8
@@ -38,4 +45,6 @@ const (
 	whyAudit                  // the same, of a copy that should be there
 	whyRestore                // the same, of a copy that is said to be gone
 	whyBeat                   // is anybody there?
+	whyBook                   // our line in its book
+	whySure                   // whether a copy that was voted for is still there
 )

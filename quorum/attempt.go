@@ -9,13 +9,28 @@ import (
 type attempt struct {
 	op       *Op
 	parts    []Part
+	named    int      // how many of the parts the op named; the rest are checks
 	next     []*Lease // what each part leaves; nil for a release
 	ballots  []ballot // of part p in store i: [p*stores+i]
 	counts   []Count  // by part
 	start    Time     // from here validity counts
+	version  Number
 	onDisk   bool
+	asked    bool // the stores were
 	decided  bool
+	retry    bool   // once it is undone, the op looks anew
 	awaiting Result // decided, and told once the journal has undone it
+}
+
+// ends reports whether the attempt does nothing but end leases. There is nothing
+// to undo then: whoever asked for it has let go.
+func (a *attempt) ends() bool {
+	for i := range a.parts {
+		if !a.parts[i].Drop {
+			return false
+		}
+	}
+	return true
 }
 
 func (c *Core) attempt(now Time, op *Op, parts []Part) {
@@ -28,52 +43,134 @@ func (c *Core) attempt(now Time, op *Op, parts []Part) {
 		c.thirst = append(c.thirst, op)
 		return
 	}
-	version := c.number()
-	n := len(c.cfg.Stores)
+	named := len(parts)
+	if c.peered() {
+		parts = c.alsoRead(op, parts)
+	}
 	a := &attempt{
-		op: op, parts: parts, start: now,
+		op: op, parts: parts, named: named, start: now, version: c.number(),
 		next:    make([]*Lease, len(parts)),
-		ballots: make([]ballot, n*len(parts)),
+		ballots: make([]ballot, len(c.cfg.Stores)*len(parts)),
 		counts:  make([]Count, len(parts)),
 	}
 	op.rest = a
-	entries := make([]Entry, 0, len(parts))
-	asks := make([]Ask, n*len(parts))
 	for p := range parts {
-		part := &parts[p]
-		c.prepare(a, p, version)
-		if e := (Entry{Name: part.Name, Lease: a.next[p], Pending: true, Replaced: c.slots[part.Name].lease}); e.Lease != nil {
-			entries = append(entries, e) // a release in company is on record once it is sure
-		}
-		// Until it is decided, the copy must outlive what it replaces: if the change
-		// is not granted and its copies are over before they are undone, the stores
-		// would let others in while that lease still lives.
-		ttl := part.TTL
-		if part.Prev != nil && a.next[p] != nil && part.Prev.Left(now) > ttl && c.breaks&breakOutlive == 0 {
-			ttl = part.Prev.Left(now)
-			a.next[p].long = true
-		}
-		for i := range n {
-			ask := &asks[p*n+i]
-			*ask = Ask{Store: i, why: whyVote, attempt: a, part: p, Deadline: now.Add(c.cfg.Timeout), Request: Request{
-				Name: part.Name, TTL: ttl,
-				// The table knows that the lease is ours: a store that lost its copy
-				// need not stand in the way, as long as nobody else has it there.
-				OrNone: part.Drop || part.Prev != nil && !part.Prev.Foreign,
-			}}
-			if part.Prev != nil {
-				ask.Prev = part.Prev.Copy()
-			}
-			if a.next[p] != nil {
-				ask.Next = a.next[p].Copy()
-			}
-			c.out.Ask(ask)
+		c.prepare(a, p)
+	}
+	switch entries, replaces := c.pending(a); {
+	case a.ends() && c.peered():
+		a.onDisk = true // what is on record is taken off once a quorum agrees
+		c.launch(now, a)
+	case replaces && c.peered() && c.breaks&breakDiskFirst == 0:
+		// Behind each other: a store whose copy was replaced by a proxy that then
+		// crashed and knows nothing of it would be left with a copy that nobody
+		// minds, in the place of one that its author believes to be there.
+		c.write(Record{Entries: entries}, true, &Want{attempt: a})
+	default:
+		// Beside the votes and not behind them: the latency is the slower of the two.
+		c.launch(now, a)
+		c.write(Record{Entries: entries}, true, &Want{attempt: a})
+		c.judge(now, a)
+	}
+}
+
+// alsoRead adds a check for each lease that the op was shown and does not change:
+// with peers, nobody but the stores can tell that those are still so.
+func (c *Core) alsoRead(op *Op, parts []Part) []Part {
+	if !op.Reads {
+		return parts
+	}
+	parts = slices.Clip(parts)
+	for i, name := range op.view.names {
+		if op.view.used&(1<<min(i, 63)) != 0 && !slices.ContainsFunc(parts, func(p Part) bool { return p.Name == name }) {
+			parts = append(parts, Part{Name: name, Prev: op.view.found[i], check: true})
 		}
 	}
-	// Beside the votes and not behind them: the latency is the slower of the two.
-	c.write(Record{Entries: entries}, true, &Want{attempt: a})
+	return parts
+}
+
+// pending returns what the journal must know of an attempt before it can be
+// granted, and whether that replaces a lease.
+func (c *Core) pending(a *attempt) (entries []Entry, replaces bool) {
+	entries = make([]Entry, 0, len(a.parts))
+	for p := range a.parts {
+		part := &a.parts[p]
+		if a.next[p] == nil {
+			continue // a release in company is on record once it is sure
+		}
+		prev := c.slots[part.Name].lease
+		if c.peered() {
+			prev = part.Prev.adopted()
+		}
+		replaces = replaces || part.Prev != nil
+		entries = append(entries, Entry{Name: part.Name, Lease: a.next[p], Pending: true, Replaced: prev})
+	}
+	return entries, replaces
+}
+
+// launch asks the stores.
+func (c *Core) launch(now Time, a *attempt) {
+	n := len(c.cfg.Stores)
+	a.asked = true
+	asks := make([]Ask, n*len(a.parts))
+	ends := a.ends()
+	for p := range a.parts {
+		request := c.request(now, a, p, ends)
+		for i := range n {
+			if w := &c.stores[i]; !c.counts(i) {
+				a.ballots[p*n+i] = ballot{in: true, unsent: true, err: fmt.Errorf("its vote does not count: %s", w.waits)}
+				a.counts[p].Silent++
+				continue
+			}
+			ask := &asks[p*n+i]
+			*ask = Ask{Store: i, why: whyVote, attempt: a, part: p, Deadline: now.Add(c.cfg.Timeout), Request: request}
+			c.ask(ask)
+		}
+	}
 	c.timed = append(c.timed, timed{deadline: now.Add(c.cfg.Timeout), attempt: a})
-	c.judge(now, a)
+}
+
+// request returns what every store is asked for part p.
+func (c *Core) request(now Time, a *attempt, p int, ends bool) Request {
+	part := &a.parts[p]
+	r := Request{Name: part.Name, TTL: part.TTL}
+	if part.Prev != nil {
+		r.Prev = part.Prev.Copy()
+	}
+	switch {
+	case part.check:
+		r.Action = Check
+		return r
+	case ends && c.peered():
+		// Rule 10: whoever ends a lease leaves the notice before it takes the copy
+		// out, or a peer's put-back would bring back what was let go.
+		r.OrNone = true
+		if part.Prev != nil {
+			r.Gone = max(part.Prev.latest().Sub(now), MinTTL)
+		}
+		return r
+	}
+	// The table knows that the lease is ours: a store that lost its copy need not
+	// stand in the way, as long as nobody else has it there. With peers the table
+	// knows no such thing, and the swap is strict.
+	r.OrNone = (part.Drop || part.Prev != nil && !part.Prev.Foreign) && !c.peered() || c.breaks&breakStrict != 0 && part.Prev != nil
+	r.Mark = c.peered() && !part.Drop && c.breaks&breakMarks == 0 && c.breaks&breakVersion == 0
+	// Until it is decided, the copy must outlive what it replaces: if the change
+	// is not granted and its copies are over before they are undone, the stores
+	// would let others in while that lease still lives.
+	if part.Prev != nil && a.next[p] != nil && part.Prev.Left(now) > r.TTL && c.breaks&breakOutlive == 0 {
+		r.TTL = part.Prev.Left(now)
+		a.next[p].long = true
+	}
+	if c.peered() && !part.Drop {
+		// A store's clock may be fast, and with peers nobody's table denies beyond
+		// what the stores keep: the copy must last for the whole TTL by any clock.
+		r.TTL += Drift(r.TTL)
+	}
+	if a.next[p] != nil {
+		r.Next = a.next[p].Copy()
+	}
+	return r
 }
 
 // A ballot is what one store said to one part.
@@ -81,6 +178,7 @@ type ballot struct {
 	in     bool
 	vote   Verdict
 	unsent bool
+	stale  bool // Refused, because its number was not new enough
 	err    error
 }
 
@@ -106,7 +204,7 @@ func (c *Core) change(now Time, op *Op, parts []Part) {
 	for i := range parts {
 		p := &parts[i]
 		s := c.slots[p.Name]
-		if current := c.live(now, s); !same(current, s.or, p.Prev) {
+		if current := c.live(now, s); !c.same(current, s.or, p.Prev) {
 			c.again(now, op)
 			return
 		}
@@ -116,7 +214,7 @@ func (c *Core) change(now Time, op *Op, parts []Part) {
 	switch {
 	case op.gone && creates:
 		c.settle(op, Result{Outcome: Unchanged})
-	case drops:
+	case drops && !c.peered():
 		c.release(now, op, parts)
 	case c.dead != nil:
 		c.settle(op, Result{Outcome: Failed, Err: c.dead})
@@ -125,8 +223,12 @@ func (c *Core) change(now Time, op *Op, parts []Part) {
 	}
 }
 
-// same reports whether prev, as op was shown it, is what the table has.
-func same(lease, or, prev *Lease) bool {
+// same reports whether prev, as op was shown it, is what the table has. What a
+// peer holds it need not have: there the stores decide.
+func (c *Core) same(lease, or, prev *Lease) bool {
+	if c.peered() && prev != nil && prev.Foreign {
+		return true
+	}
 	if prev == nil || prev.Foreign {
 		return lease == nil
 	}
@@ -180,14 +282,17 @@ func (c *Core) release(now Time, op *Op, parts []Part) {
 }
 
 // prepare makes the lease that part p leaves.
-func (c *Core) prepare(a *attempt, p int, version Number) {
+func (c *Core) prepare(a *attempt, p int) {
 	part := &a.parts[p]
-	if part.Drop {
+	if part.Drop || part.check {
 		return
 	}
-	fence := version
-	if part.Renew && part.Prev != nil && !part.Prev.Foreign {
+	fence, version := a.version, a.version
+	if part.Renew && part.Prev != nil && part.Prev.Version != 0 {
 		fence = part.Prev.Fence
+		if c.breaks&breakVersion != 0 {
+			version = part.Prev.Version
+		}
 	}
 	a.next[p] = &Lease{
 		Name: part.Name, Value: part.Value, Fence: fence, Version: version,

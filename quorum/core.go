@@ -70,6 +70,16 @@ type Core struct {
 	ready  []*slot    // names whose next op may start
 	stores []witness  // upkeep of each store
 
+	// Of the books, see book.go.
+	peers   []peer // the others, in the order of Config.Peers
+	seen    []string
+	started Time
+	fresh   bool   // this journal never signed a book
+	waiting string // rule 7: why we do not sign yet
+	refused error  // rule 9: why nothing is served
+	struck  bool   // our signatures were withdrawn
+	pace    pace
+
 	breaks     breakage // zero, but in the simulation
 	checkpoint Time     // when the next one is due
 	unsynced   bool     // something was written, and no sync asked for since
@@ -90,6 +100,8 @@ type slot struct {
 	queued  uint64 // one bit a store: the slot is in its missing list
 	asked   uint64 // one bit a store: a put-back is under way
 	gone    uint64 // one bit a store: it was said that the copy is gone
+	owed    uint64 // one bit a store: it must have the copy before we sign its book
+	unsure  bool   // nobody knows whether lease was granted: a crash left it pending, or a peer made it
 	running *Op
 	waiting []*Op
 	at      int // index in Core.leases
@@ -124,6 +136,13 @@ func newCore(cfg Config, out Outbox, past History, now Time, breaks breakage) *C
 		stores:     make([]witness, len(cfg.Stores)),
 		checkpoint: now,
 	}
+	c.pace = pace{c.count, now}
+	c.meet(past.Seen, now)
+	for i := range c.stores {
+		if c.stores[i].waits = "it was not connected to yet"; c.signs() {
+			c.stores[i].nonce = cfg.Nonce()
+		}
+	}
 	for _, e := range past.Entries {
 		c.restore(e, now)
 	}
@@ -154,7 +173,7 @@ func (c *Core) restore(e Entry, now Time) {
 	}
 	s := c.slot(e.Name)
 	c.put(s, lease, 0)
-	s.or = or
+	s.or, s.unsure = or, e.Pending
 }
 
 func withUntil(l *Lease, until Time) *Lease {
@@ -239,6 +258,11 @@ func (c *Core) start(now Time, op *Op) {
 
 // begin shows op its leases, those of strangers too if it asks for them.
 func (c *Core) begin(now Time, op *Op) {
+	if c.refused != nil {
+		c.settle(op, Result{Outcome: Failed, Err: c.refused})
+		return
+	}
+	op.looked = false
 	op.view = View{Now: now, names: op.Names, found: op.one[:0]}
 	free := 0
 	for _, name := range op.Names {
@@ -277,6 +301,10 @@ func (c *Core) proceed(now Time, op *Op, plan Plan) {
 	switch {
 	case len(plan.More) > 0:
 		c.regroup(now, op, plan.More)
+	case len(plan.Parts) == 0 && c.peered() && !op.looked && c.breaks&breakDeny == 0:
+		// Rule 10, second half: what our own table denies may have been released
+		// through a peer, and what it does not have may be held through one.
+		c.read(now, op)
 	case len(plan.Parts) == 0 && !op.other && c.showOther(op):
 		c.decide(now, op)
 	case len(plan.Parts) == 0:
@@ -411,6 +439,27 @@ const (
 	breakExpiry                            // let the end of a lease erase the change that follows it
 	breakOutlive                           // let the copy of an undecided change end before what it replaces
 	breakTooSlow                           // grant what has no validity left
+
+	breakUnread      // rule 1: count votes whatever the book says
+	breakEpoch       // rule 2: count what an older epoch said
+	breakReseed      // rule 3: sign before every lease is back
+	breakOver        // rule 4: put our lease over somebody else's
+	breakWhole       // rule 5: ask a store that not every peer has signed
+	breakOutwait     // rule 5: take a peer for dead at once
+	breakIncarnation // rule 6: believe in signatures of an earlier incarnation
+	breakFresh       // rule 7: sign with an empty journal
+	breakMarks       // rule 8: take numbers that others may have passed
+	breakSight       // rule 8: let a lease go as soon as a newer copy is seen anywhere
+	breakStrangers   // rule 9: serve beside those who are not on the list
+	breakNotices     // rule 10: put copies back without looking for a notice
+	breakDeny        // rule 10: deny by the own table
+	breakMove        // rule 11: take up another list of stores at once
+	breakStrict      // swap where there is no copy, or an older one
+	breakVersion     // let an extension keep its version
+	breakSure        // believe in peers that we did not see look after the store's clock
+	breakDiskFirst   // replace a lease in the stores before the journal knows
+	breakVoid        // rule 1: let votes stand of a store that has forgotten since
+	breakAdopt       // leave what a failed change was to replace to its author
 )
 
 // An Event is something that an operator should know.

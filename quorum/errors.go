@@ -24,6 +24,10 @@ var (
 	// ErrClosed reports that the keeper was closed. What was under way may have been granted.
 	ErrClosed = errors.New("shutting down")
 
+	// ErrStranger reports that a proxy which is not one of our peers, or has another
+	// configuration, signed a store's book. Nothing is served until it is gone.
+	ErrStranger = errors.New("refused to serve")
+
 	errForgot  = errors.New("it forgot what it had granted")
 	errBusy    = errors.New("too many requests queued")
 	errExpired = errors.New("its batch was not reached in time")

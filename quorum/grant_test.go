@@ -82,10 +82,12 @@ func TestWhatTheStoresSayIsNeverConfused(t *testing.T) {
 		{2, "rr_", Held, nil},
 		{2, "grr", Held, nil},
 		{2, "ss_", Failed, ErrNoQuorum},
-		{2, "rs_", Failed, ErrNoQuorum}, // refused once, and that is not held
+		{2, "rsg", Failed, ErrNoQuorum}, // refused once, and that is not held
+		{2, "rsr", Held, nil},
 		{2, "gsr", Failed, ErrNoQuorum},
 		{3, "r__", Held, nil},
-		{3, "s__", Failed, ErrNoQuorum},
+		{3, "sgg", Failed, ErrNoQuorum},
+		{3, "sr_", Held, nil},
 		{3, "ggg", Changed, nil},
 	} {
 		cfg := deskConfig(3)

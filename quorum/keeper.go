@@ -375,8 +375,20 @@ func (k *Keeper) Status() Status {
 		Leases: len(k.core.leases), Untimed: k.core.untimed, Restored: k.restored,
 		Unwritten: len(k.records), Birth: k.core.births, Last: MakeNumber(k.core.count, k.opts.Author),
 	}
+	now := k.opts.Clock.Now()
+	s.ID = k.core.cfg.ID
+	if k.core.refused != nil {
+		s.Refused = k.core.refused.Error()
+	}
+	for _, p := range k.core.peers {
+		ps := PeerStatus{ID: p.id, Known: p.known, Instance: p.instance, Forgotten: p.forgotten}
+		if p.known {
+			ps.Moved = now.Sub(p.moved)
+		}
+		s.Peers = append(s.Peers, ps)
+	}
 	for i, l := range k.lanes {
-		s.Stores = append(s.Stores, l.status(k.opts.Clock.Now(), k.core.Missing(i)))
+		s.Stores = append(s.Stores, l.status(now, k.core.Missing(i)))
 	}
 	return s
 }

@@ -229,6 +229,10 @@ func (l *lane) serve(ctx context.Context) (served bool, err error) {
 			requests = append(requests, ask.Request)
 			votes = append(votes, Vote{})
 		}
+		if k.core.signs() {
+			// Rule 1: the batch ends with a reading of the book.
+			requests, votes = append(requests, Request{Action: ReadBook}), append(votes, Vote{})
+		}
 		batch, cancel := context.WithTimeout(context.WithoutCancel(ctx), k.opts.Timeout)
 		err = l.store.Do(batch, requests, votes)
 		cancel()
@@ -284,25 +288,38 @@ func (l *lane) deliver(asks []*Ask, votes []Vote, err error) {
 			}
 		}
 	}
-	k.mu.Lock()
-	now := k.opts.Clock.Now()
-	for i, ask := range asks {
+	for i := range votes {
 		if votes[i].Verdict == Silent && votes[i].Err == nil {
 			votes[i].Err = err
 		}
+	}
+	k.mu.Lock()
+	for i, ask := range asks {
 		if ask.why == whyVote {
 			l.votes[votes[i].Verdict]++
 		}
-		k.core.Voted(now, ask, votes[i])
 	}
+	var reading *Vote
+	if len(votes) > len(asks) {
+		reading = &votes[len(asks)]
+	}
+	k.core.Answered(k.opts.Clock.Now(), l.index, asks, votes[:len(asks)], reading)
 	k.leave()
 }
 
 func (l *lane) status(now Time, missing int) StoreStatus {
-	return StoreStatus{
+	s := StoreStatus{
 		Name: l.name, Up: l.up, Err: l.down, For: now.Sub(l.since), Incarnation: l.incarnation,
 		Granted: l.votes[Granted], Refused: l.votes[Refused], Silent: l.votes[Silent],
 		Queued: len(l.queue), Missing: missing,
 		Event: l.last.Kind, EventText: l.last.Text, EventAgo: now.Sub(l.lastAt),
 	}
+	if c := l.keeper.core; c.signs() {
+		w := &c.stores[l.index]
+		s.Phase, s.Whole, s.WaitsFor = w.phase, w.whole, w.waits
+		if w.phase == Signed {
+			s.Signed = now.Sub(w.signed)
+		}
+	}
+	return s
 }

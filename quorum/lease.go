@@ -18,6 +18,29 @@ type Lease struct {
 	Foreign bool // seen in the stores, not in our table: somebody else's
 	Opaque  bool // Foreign, and not readable as a value
 	long    bool // stores were asked to keep its copy for longer than TTL
+	last    Time // Foreign: when the last copy that was seen is over for sure
+}
+
+// latest returns when every copy of the lease is over for sure.
+func (l *Lease) latest() Time { return max(l.Until, l.last) }
+
+// adopted returns a peer's lease as one that we look after too: a change of ours
+// was to replace it, and may have done so in some stores. nil stays nil.
+func (l *Lease) adopted() *Lease {
+	if l == nil || !l.Foreign || l.Version == 0 {
+		return l.own()
+	}
+	m := *l
+	m.Foreign, m.TTL, m.Until = false, m.TTL+max(m.latest().Sub(m.Until), 0), m.latest()
+	return &m
+}
+
+// own returns l, nil if it is not ours.
+func (l *Lease) own() *Lease {
+	if l != nil && l.Foreign {
+		return nil
+	}
+	return l
 }
 
 // Live reports whether the lease denies others at now.

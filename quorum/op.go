@@ -37,7 +37,9 @@ type Op struct {
 	deed  Deed
 	tries int  // how often it was shown leases anew
 	other bool // it was shown the other of two possible leases, see Core.showOther
-	gone  bool // the client hung up
+	// looked: it was shown what the stores have, and not just what the table has.
+	looked bool
+	gone   bool // the client hung up
 }
 
 // A View is what an op was shown: the leases of its names at one moment.
@@ -45,6 +47,7 @@ type View struct {
 	Now   Time
 	names []string
 	found []*Lease
+	used  uint64 // one bit a name that was looked at; the last is for all from the 64th on
 }
 
 // Lease returns the lease of a name, nil if it is free. It reports false for a
@@ -52,6 +55,7 @@ type View struct {
 func (v *View) Lease(name string) (*Lease, bool) {
 	for i, n := range v.names {
 		if n == name {
+			v.used |= 1 << min(i, 63)
 			return v.found[i], true
 		}
 	}
@@ -69,6 +73,8 @@ type Part struct {
 	TTL     time.Duration // of the new lease, from now
 	Untimed bool          // TTL was not asked for, see [Lease]
 	Renew   bool          // the same lease goes on: it keeps its fencing token
+
+	check bool // nothing is changed, and it must still be so
 }
 
 // A Plan is what an op decided. The zero Plan changes nothing.

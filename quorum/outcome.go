@@ -11,7 +11,7 @@ func (c *Core) win(now Time, a *attempt) {
 	creates := false
 	for p := range a.parts {
 		part := &a.parts[p]
-		if part.Drop {
+		if part.Drop || part.check {
 			continue
 		}
 		if v := Validity(part.TTL, now.Sub(a.start)); v < validity {
@@ -35,17 +35,49 @@ func (c *Core) win(now Time, a *attempt) {
 	a.decided = true
 	c.confirm(a)
 	for p, lease := range a.next {
-		s := c.slots[a.parts[p].Name]
-		if lease == nil {
-			c.clear(s)
+		part := &a.parts[p]
+		s := c.slots[part.Name]
+		switch {
+		case part.check:
 			continue
+		case lease == nil:
+			c.clear(s)
+		default:
+			if lease.Untimed && part.Prev == nil {
+				c.untimed++
+			}
+			c.put(s, lease, a.granted(p, len(c.cfg.Stores)))
 		}
-		if lease.Untimed && a.parts[p].Prev == nil {
-			c.untimed++
+		if c.peered() {
+			c.announce(now, a, p)
 		}
-		c.put(s, lease, a.granted(p, len(c.cfg.Stores)))
 	}
-	c.settle(a.op, Result{Outcome: Changed, Leases: a.next, Validity: validity, Took: now.Sub(a.op.began)})
+	c.settle(a.op, Result{Outcome: Changed, Leases: a.next[:a.named], Validity: validity, Took: now.Sub(a.op.began)})
+}
+
+// announce tells the stores what part p has ended, where others may believe that
+// it lives: a notice keeps them from putting it back, and lets them drop it.
+func (c *Core) announce(now Time, a *attempt, p int) {
+	part := &a.parts[p]
+	prev := part.Prev
+	if prev == nil || prev.Version == 0 || part.Drop && a.ends() && c.allAsked(a, p) {
+		return
+	}
+	if !part.Drop && !prev.Foreign && a.next[p].Until >= prev.Until {
+		return // only we have it, and what took its place lasts longer
+	}
+	for i := range c.stores {
+		if !part.Drop || !a.ends() || a.ballots[p*len(c.stores)+i].unsent {
+			c.ask(&Ask{Store: i, why: whyTakeOut, until: prev.latest(), Request: Request{
+				Name: part.Name, Prev: prev.Copy(), OrNone: true, Gone: max(prev.latest().Sub(now), MinTTL)}})
+		}
+	}
+}
+
+// allAsked reports whether every store was asked about part p.
+func (c *Core) allAsked(a *attempt, p int) bool {
+	n := len(c.stores)
+	return !slices.ContainsFunc(a.ballots[p*n:(p+1)*n], func(b ballot) bool { return b.unsent })
 }
 
 // granted returns the stores that granted part p, one bit each.
@@ -66,6 +98,9 @@ func (c *Core) confirm(a *attempt) {
 	for p := range a.parts {
 		part := &a.parts[p]
 		prev := c.slots[part.Name].lease
+		if c.peered() && part.Prev.adopted() != nil && !part.check {
+			prev = part.Prev
+		}
 		if part.Drop && prev != nil || prev != nil && string(prev.Value) != string(part.Value) {
 			entries = append(entries, Entry{Name: part.Name, Lease: a.next[p]})
 		}
@@ -85,6 +120,10 @@ func (c *Core) lose(now Time, a *attempt, result Result) {
 	for p := range a.parts {
 		part := &a.parts[p]
 		s := c.slots[part.Name]
+		if part.check || a.ends() && c.peered() {
+			continue // nothing was written, or whoever asked for it has let go all the same
+		}
+		c.adopt(now, a, p, s)
 		prev := c.live(now, s)
 		c.undo(now, a, p, s, prev)
 		if a.next[p] != nil {
@@ -93,8 +132,11 @@ func (c *Core) lose(now Time, a *attempt, result Result) {
 		}
 	}
 	if !replaced {
-		c.write(Record{Entries: entries}, false, nil)
-		c.settle(a.op, result)
+		if len(entries) > 0 {
+			c.write(Record{Entries: entries}, false, nil)
+		}
+		a.awaiting = result
+		c.lost(now, a)
 		return
 	}
 	// The pending record on disk would deny until the later deadline and take
@@ -103,11 +145,43 @@ func (c *Core) lose(now Time, a *attempt, result Result) {
 	c.write(Record{Entries: entries}, true, &Want{attempt: a, undone: true})
 }
 
+// lost ends the op of an attempt that was not granted, or has it look anew.
+func (c *Core) lost(now Time, a *attempt) {
+	if a.retry && !a.op.gone && c.refused == nil {
+		a.op.rest = nil
+		c.again(now, a.op)
+		return
+	}
+	c.settle(a.op, a.awaiting)
+}
+
+// adopt takes a peer's lease into our table that a failed change of ours may
+// have replaced in some store: that copy is ours to undo, and the peer would
+// look for its own. Until one of us knows that it ended, both deny by it.
+func (c *Core) adopt(now Time, a *attempt, p int, s *slot) {
+	prev := a.parts[p].Prev
+	if !c.peered() || prev == nil || !prev.Foreign || prev.Version == 0 || c.breaks&breakAdopt != 0 {
+		return
+	}
+	n := len(c.cfg.Stores)
+	if slices.ContainsFunc(a.ballots[p*n:(p+1)*n], func(b ballot) bool { return !b.untouched() }) && prev.adopted().Live(now) {
+		was := c.live(now, s)
+		c.put(s, prev.adopted(), 0)
+		s.unsure = true
+		if was != nil && was.Version != prev.Version && string(was.Value) != string(prev.Value) {
+			s.or = was
+		}
+	}
+}
+
+// untouched reports whether the store did not act for sure.
+func (b ballot) untouched() bool { return b.in && (b.vote == Refused || b.vote == Silent && b.unsent) }
+
 func (c *Core) undo(now Time, a *attempt, p int, s *slot, prev *Lease) {
 	n := len(c.cfg.Stores)
 	part := &a.parts[p]
 	for i, b := range a.ballots[p*n : (p+1)*n] {
-		if b.in && (b.vote == Refused || b.vote == Silent && b.unsent) {
+		if b.untouched() {
 			continue
 		}
 		ask := &Ask{Store: i, why: whyTakeOut, Request: Request{Name: part.Name}}
@@ -121,12 +195,12 @@ func (c *Core) undo(now Time, a *attempt, p int, s *slot, prev *Lease) {
 		case back != nil && back.Foreign && back.Live(now):
 			ask.Next, ask.TTL, ask.foreign = back.Copy(), back.Left(now), back
 		case prev != nil:
-			ask.Next, ask.TTL = prev.Copy(), prev.Left(now)
+			ask.Next, ask.TTL, ask.Heed = prev.Copy(), c.keep(now, prev), c.heeds()
 			s.has &^= 1 << i
 			c.miss(i, s)
 		}
 		if ask.Prev != nil || ask.Next != nil {
-			c.out.Ask(ask)
+			c.ask(ask)
 		}
 	}
 }
@@ -144,17 +218,21 @@ func (c *Core) Written(now Time, want *Want, err error) {
 	case want.undone && err != nil: // after a restart it may have been granted after all
 		c.settle(a.op, Result{Outcome: Failed, Err: err, Took: a.awaiting.Took})
 	case want.undone:
-		c.settle(a.op, a.awaiting)
+		c.lost(now, a)
 	case a.decided:
 	case err != nil:
 		a.decided = true
 		for p := range a.parts {
 			s := c.slots[a.parts[p].Name]
-			c.undo(now, a, p, s, c.live(now, s))
+			if a.asked && !a.parts[p].check {
+				c.undo(now, a, p, s, c.live(now, s))
+			}
 		}
 		c.settle(a.op, Result{Outcome: Failed, Err: err, Took: now.Sub(a.op.began)})
 	default:
-		a.onDisk = true
+		if a.onDisk = true; !a.asked {
+			c.launch(now, a)
+		}
 		c.judge(now, a)
 	}
 	c.quench(now)

@@ -14,6 +14,7 @@ type reading struct {
 	op      *Op
 	names   []int // indices into op.Names
 	answers []answer
+	gone    []Number // by name: the latest notice that any store showed
 	decided bool
 }
 
@@ -26,27 +27,35 @@ type answer struct {
 	when Time
 }
 
-// read asks every store for the names that are free by the table.
+// read asks every store for the names that are free by the table; with peers, for
+// all of them, and only stores that are whole.
 func (c *Core) read(now Time, op *Op) {
+	op.looked = true
 	r := &reading{op: op}
 	for i, lease := range op.view.found {
-		if lease == nil {
+		if lease == nil || c.peered() {
 			r.names = append(r.names, i)
 		}
 	}
 	n := len(c.cfg.Stores)
+	r.gone = make([]Number, len(r.names))
 	r.answers = make([]answer, n*len(r.names))
 	op.reads = r
 	asks := make([]Ask, len(r.answers))
 	for p, i := range r.names {
 		for store := range n {
+			if w := &c.stores[store]; c.peered() && !w.whole {
+				r.answers[p*n+store] = answer{in: true, err: fmt.Errorf("its word does not count: %s", w.waits)}
+				continue
+			}
 			ask := &asks[p*n+store]
 			*ask = Ask{Store: store, why: whyRead, reading: r, part: p, Deadline: now.Add(c.cfg.Timeout),
-				Request: Request{Action: Read, Name: op.Names[i]}}
-			c.out.Ask(ask)
+				Request: Request{Action: Read, Name: op.Names[i], Heed: c.peered()}}
+			c.ask(ask)
 		}
 	}
 	c.timed = append(c.timed, timed{deadline: now.Add(c.cfg.Timeout), reading: r})
+	c.readEnough(now, r)
 }
 
 func (c *Core) readVote(now Time, ask *Ask, vote Vote) {
@@ -61,10 +70,18 @@ func (c *Core) readVote(now Time, ask *Ask, vote Vote) {
 			got.err = fmt.Errorf("it refused to be read")
 		}
 	} else if c.leftover(ask.Name, vote.Found) {
-		c.takeOut(ask.Store, ask.Name, vote.Found, now.Add(vote.FoundLeft))
+		c.sweep(now, ask.Store, ask.Name, vote.Found, now.Add(vote.FoundLeft))
 		got.copy = nil // nobody holds by it
 	}
 	r.answers[ask.part*n+ask.Store] = got
+	r.gone[ask.part] = max(r.gone[ask.part], vote.Gone)
+	c.sight(ask.Name, got.copy)
+	c.readEnough(now, r)
+}
+
+// readEnough ends a reading as soon as no answer can change what it says.
+func (c *Core) readEnough(now Time, r *reading) {
+	n := len(c.cfg.Stores)
 	for p := range r.names {
 		if !c.plain(r.answers[p*n : (p+1)*n]) {
 			return
@@ -76,6 +93,9 @@ func (c *Core) readVote(now Time, ask *Ask, vote Vote) {
 // plain reports whether no answer still out can change what a name's answers say.
 func (c *Core) plain(answers []answer) bool {
 	none, out := 0, 0
+	if c.peered() {
+		return c.settled(answers)
+	}
 	for _, a := range answers {
 		switch {
 		case !a.in:
@@ -92,8 +112,8 @@ func (c *Core) plain(answers []answer) bool {
 func (c *Core) endRead(now Time, r *reading) {
 	r.decided = true
 	n := len(c.cfg.Stores)
-	for _, lease := range r.op.view.found {
-		if lease != nil && !lease.Live(now) {
+	for i, lease := range r.op.view.found {
+		if lease != nil && !lease.Live(now) && !slices.Contains(r.names, i) {
 			c.again(now, r.op) // it ended meanwhile
 			return
 		}
@@ -104,6 +124,9 @@ func (c *Core) endRead(now Time, r *reading) {
 		if err != nil {
 			c.settle(r.op, Result{Outcome: Failed, Err: err, Took: now.Sub(r.op.began)})
 			return
+		}
+		if c.peered() {
+			lease = c.current(now, name, lease, r.gone[p], r.answers[p*n:(p+1)*n])
 		}
 		r.op.view.found[i] = lease
 	}
@@ -130,7 +153,7 @@ func (c *Core) foreign(now Time, name string, answers []answer) (*Lease, error) 
 		case a.copy == nil:
 			count.Refused++
 		default:
-			if left := c.lefts(now, a.copy, answers); len(left) > len(bestLeft) {
+			if left := c.lefts(now, a.copy, answers); len(left) > len(bestLeft) || len(left) == len(bestLeft) && best != nil && a.copy.Version > best.Version {
 				best, bestLeft = a.copy, left
 			}
 		}
@@ -142,6 +165,7 @@ func (c *Core) foreign(now Time, name string, answers []answer) (*Lease, error) 
 		return &Lease{
 			Name: name, Value: best.Value, Fence: best.Fence, Version: best.Version,
 			TTL: left, Until: Until(now, left), Untimed: left == c.cfg.MaxTTL, Foreign: true, Opaque: best.Opaque,
+			last: Until(now, bestLeft[len(bestLeft)-1]+Drift(bestLeft[len(bestLeft)-1])),
 		}, nil
 	case len(bestLeft) == 0 && count.Refused <= len(answers)-c.cfg.Need:
 		return nil, fmt.Errorf("read %q: %d of %d stores answered, need %d: %w: %w",
@@ -158,9 +182,102 @@ func (c *Core) lefts(now Time, copy *Copy, answers []answer) (left []time.Durati
 		}
 		d := c.cfg.MaxTTL // it has no TTL there, and needs some here
 		if a.left > 0 {
-			d = max(a.left-now.Sub(a.when), MinTTL)
+			d = a.left - now.Sub(a.when)
+			if c.peered() && copy.Version != 0 {
+				d -= Drift(d) // which was added when it was asked for
+			}
+			d = max(d, MinTTL)
 		}
 		left = append(left, min(d, c.cfg.MaxTTL))
 	}
 	return left
+}
+
+// settled reports whether the answers of a name that are in say it all: enough
+// stores have the same copy, or enough have none. One more answer could only
+// bring news of a lease that has no quorum.
+func (c *Core) settled(answers []answer) bool {
+	none, out := 0, 0
+	for i, a := range answers {
+		switch {
+		case !a.in:
+			out++
+		case a.err == nil && a.copy == nil:
+			none++
+		case a.err == nil:
+			same := 0
+			for _, b := range answers[i:] {
+				if b.in && b.err == nil && a.copy.Equal(b.copy) {
+					same++
+				}
+			}
+			if same >= c.cfg.Need {
+				return true
+			}
+		}
+	}
+	return out == 0 || none >= c.cfg.Need && none > len(answers)-c.cfg.Need
+}
+
+// current returns the lease that a name has, of what the table has and what the
+// stores showed to be, perhaps, somebody's: with a quorum of them a newer copy
+// is, and else what the table has stands, unless a notice says that it ended.
+func (c *Core) current(now Time, name string, found *Lease, gone Number, answers []answer) *Lease {
+	s := c.slots[name]
+	c.endedBy(s, gone)
+	mine := c.live(now, s)
+	if found != nil && found.Version != 0 && found.Version <= gone {
+		found = nil // what is left of it is being taken out
+	}
+	switch {
+	case mine == nil || found == nil:
+		if mine != nil {
+			return mine
+		}
+		return found
+	case found.Version == mine.Version, s.or != nil && found.Version == s.or.Version:
+		return mine
+	}
+	theirs, ours, silent := 0, 0, 0
+	for _, a := range answers {
+		switch {
+		case !a.in || a.err != nil:
+			silent++
+		case a.copy == nil:
+		case a.copy.Version == found.Version:
+			theirs++
+		case a.copy.Version == mine.Version || s.or != nil && a.copy.Version == s.or.Version:
+			ours++
+		}
+	}
+	if theirs >= c.cfg.Need || ours+silent < c.cfg.Need && found.Version > mine.Version {
+		if found.Fence != mine.Fence && found.Version > mine.Version {
+			c.event("lease.lost", -1, name, "%d of %d stores have another lease, %v, in the place of ours, %v", theirs, len(answers), found.Version, mine.Version)
+		}
+		return found
+	}
+	return mine
+}
+
+// endedBy lets a lease of the table go if a notice says that it ended.
+func (c *Core) endedBy(s *slot, gone Number) {
+	if s == nil || s.lease == nil || s.lease.Version > gone || c.breaks&breakNotices != 0 {
+		return
+	}
+	c.drop(s)
+}
+
+// drop lets a lease of the table go that lives no more, or that others look after.
+func (c *Core) drop(s *slot) {
+	c.clear(s)
+	c.write(Record{Entries: []Entry{{Name: s.name}}}, false, nil)
+}
+
+// sight is what must not be done: a newer copy does not show that the change
+// which wrote it was granted, and if it was not, nobody looks after the lease.
+func (c *Core) sight(name string, found *Copy) {
+	s := c.slots[name]
+	if c.breaks&breakSight != 0 && s != nil && s.lease != nil && found != nil && found.Version > s.lease.Version {
+		c.drop(s)
+	}
 }

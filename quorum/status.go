@@ -15,6 +15,12 @@ type StoreStatus struct {
 	Queued      int // requests waiting to be sent
 	Missing     int // live leases that it may have no copy of
 
+	// Of the book; zero without one.
+	Phase    Phase         // of our signature there, "" if there is none
+	Signed   time.Duration // how long our signature has stood
+	Whole    bool          // its votes count; solo they do without that too
+	WaitsFor string        // if not Whole: what for
+
 	Event     string        // the last thing that happened to it, "" if none did
 	EventText string        // and why
 	EventAgo  time.Duration // and how long ago
@@ -32,4 +38,17 @@ type Status struct {
 	Last      Number // the last number given out
 	Unwritten int    // records waiting for the journal
 	Stores    []StoreStatus
+
+	ID      string       // "" without stores
+	Peers   []PeerStatus // none: solo
+	Refused string       // why nothing is served at all, "" if all is well
+}
+
+// A PeerStatus is what the keeper knows of another proxy over the same stores.
+type PeerStatus struct {
+	ID        string
+	Known     bool          // the journal or a store has seen it
+	Instance  string        // if Known
+	Forgotten bool          // an operator says that it will not come back
+	Moved     time.Duration // if Known: since its beat was last seen to move
 }

@@ -20,7 +20,8 @@ func (c *Core) live(now Time, s *slot) *Lease {
 
 // put makes lease the one of s, in the stores of has and in no other.
 func (c *Core) put(s *slot, lease *Lease, has uint64) {
-	s.lease, s.or, s.has = lease, nil, has
+	c.paid(s, ^uint64(0)) // what was owed is over: the new lease has its own quorum
+	s.lease, s.or, s.unsure, s.has = lease, nil, false, has
 	if s.at < 0 {
 		s.at = len(c.leases)
 		c.leases = append(c.leases, s)
@@ -38,6 +39,7 @@ func (c *Core) clear(s *slot) {
 	if s.lease == nil {
 		return
 	}
+	c.paid(s, ^uint64(0))
 	heap.Remove(&c.ends, s.end)
 	last := c.leases[len(c.leases)-1]
 	c.leases[s.at], last.at = last, s.at
@@ -65,6 +67,7 @@ func (c *Core) expire(s *slot) {
 // Tick does what is due: votes that are out for too long, leases that are over,
 // the checkpoint of the clock. It returns when it wants to be called again.
 func (c *Core) Tick(now Time) Time {
+	c.keepPace(now)
 	c.expirePatience(now)
 	c.slow = slices.DeleteFunc(c.slow, func(a *attempt) bool { return a.decided })
 	const atOnce = 1000 // a million leases may end in one millisecond: let others in between

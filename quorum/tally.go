@@ -41,7 +41,7 @@ const (
 	Undecided Standing = iota // the votes still out decide
 	Won                       // a quorum granted: no later vote can change it
 	LostHeld                  // so many refused that no quorum is left
-	LostMute                  // too few can still grant, and silence is among the reasons
+	LostMute                  // neither can come any more, and silence is among the reasons
 )
 
 func (s Standing) String() string { return [...]string{"undecided", "won", "held", "mute"}[s] }
@@ -53,8 +53,10 @@ func Tally(stores, need int, c Count) Standing {
 		return Won
 	case c.Refused > stores-need:
 		return LostHeld
-	case stores-c.Refused-c.Silent < need:
-		return LostMute
+	case stores-c.Refused-c.Silent >= need, stores-c.Granted-c.Silent > stores-need:
+		// It may still be won, or at least known that somebody holds it: who waits
+		// for a lock does not mind to lose it, but does mind an error.
+		return Undecided
 	}
-	return Undecided
+	return LostMute
 }

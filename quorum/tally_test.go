@@ -75,8 +75,9 @@ func TestTally(t *testing.T) {
 		{Majority, "s__", Undecided},
 		{Majority, "rr_", LostHeld},
 		{Majority, "grr", LostHeld},
-		{Majority, "grs", LostMute}, // silence is no refusal, but no grant either
-		{Majority, "rs_", LostMute}, // the vote still out can't make two
+		{Majority, "grs", LostMute},  // silence is no refusal, but no grant either
+		{Majority, "rs_", Undecided}, // the vote still out can't make two, but may say that it is held
+		{Majority, "rsg", LostMute},
 		{Majority, "rrs", LostHeld},
 		{Majority, "ss_", LostMute},
 
@@ -85,14 +86,18 @@ func TestTally(t *testing.T) {
 		{Majority, "rr__", LostHeld},
 		{Majority, "ggrr", LostHeld},
 		{Majority, "ggss", LostMute},
-		{Majority, "rs__", LostMute},
+		{Majority, "rs__", Undecided},
+		{Majority, "rsg_", Undecided},
+		{Majority, "rsgs", LostMute},
 
 		{Majority, "ggg__", Won},
 		{Majority, "gg___", Undecided},
 		{Majority, "rrr__", LostHeld},
 		{Majority, "rr___", Undecided},
 		{Majority, "rs___", Undecided},
-		{Majority, "rrs__", LostMute},
+		{Majority, "rrs__", Undecided},
+		{Majority, "rrsg_", Undecided},
+		{Majority, "rrsgg", LostMute},
 		{Majority, "sss__", LostMute},
 		{Majority, "ggrss", LostMute},
 		{Majority, "ggrrs", LostMute},
@@ -104,7 +109,8 @@ func TestTally(t *testing.T) {
 		{Unanimous, "gg_", Undecided},
 		{Unanimous, "ggg", Won},
 		{Unanimous, "r__", LostHeld},
-		{Unanimous, "s__", LostMute},
+		{Unanimous, "s__", Undecided}, // one that refuses would say that it is held
+		{Unanimous, "sgg", LostMute},
 		{Unanimous, "sr_", LostHeld},
 		{Unanimous, "ggggs", LostMute},
 		{Unanimous, "gggg_", Undecided},

@@ -11,6 +11,8 @@ type witness struct {
 	down        bool  // it can't be asked
 	why         error // if down
 	incarnation string
+	epoch       uint
+	leaf                // its book
 	missing     []*slot // live leases that it may have no copy of, to be put back
 	debts       []debt  // copies that must go as soon as it can be reached
 	auditAt     Time    // when to look again whether it still has what it should
@@ -28,6 +30,7 @@ type debt struct {
 	late   bool   // it was looked for, and may still arrive
 	until  Time   // when its lease is over
 	looked int    // how often it was looked for
+	notice bool   // a notice is owed too
 }
 
 const (
@@ -42,21 +45,37 @@ const (
 
 // takeOut has a copy taken out of a store, now or as soon as it can be reached.
 func (c *Core) takeOut(store int, name string, copy *Copy, until Time) {
-	c.out.Ask(&Ask{Store: store, why: whyTakeOut, until: until, Request: Request{Name: name, Prev: copy}})
+	c.ask(&Ask{Store: store, why: whyTakeOut, until: until, Request: Request{Name: name, Prev: copy}})
+}
+
+// sweep takes a leftover of ours out, or puts back what it had replaced.
+func (c *Core) sweep(now Time, store int, name string, copy *Copy, until Time) {
+	ask := &Ask{Store: store, why: whyTakeOut, until: until, Request: Request{Name: name, Prev: copy}}
+	if s := c.slots[name]; c.peered() && s != nil && s.lease.Live(now) {
+		ask.Next, ask.TTL, ask.Heed = s.lease.Copy(), c.keep(now, s.lease), c.heeds()
+	}
+	c.ask(ask)
 }
 
 func (c *Core) tookOut(now Time, ask *Ask, vote Vote) {
 	w := &c.stores[ask.Store]
 	if vote.Verdict == Granted && ask.Next != nil { // an undo put the lease before it back
 		if s := c.slots[ask.Name]; s != nil && s.lease != nil && s.lease.Version == ask.Next.Version {
-			s.has |= 1 << ask.Store
+			c.has(ask.Store, s)
 		}
 	}
-	late := c.cfg.Stores[ask.Store].Late && ask.tries > 0 && ask.tries < lateLooks
-	if ask.Prev == nil || now >= ask.until.Add(overstay) || vote.Verdict != Silent && !late {
+	if vote.Verdict == Refused && vote.Gone != 0 && ask.Next != nil { // and that has ended meanwhile
+		if s := c.slots[ask.Name]; s != nil && s.running == nil {
+			c.endedBy(s, vote.Gone)
+		}
+		c.takeOut(ask.Store, ask.Name, ask.Prev, ask.until)
 		return
 	}
-	d := debt{name: ask.Name, copy: ask.Prev, back: ask.foreign, until: ask.until, looked: ask.tries + 1}
+	late := c.cfg.Stores[ask.Store].Late && ask.tries > 0 && ask.tries < lateLooks
+	if ask.Prev == nil || ask.Next == nil && ask.Gone == 0 && vote.Verdict == Refused && c.peered() && !late || now >= ask.until.Add(overstay) || vote.Verdict != Silent && !late {
+		return
+	}
+	d := debt{name: ask.Name, copy: ask.Prev, back: ask.foreign, until: ask.until, notice: ask.Gone > 0, looked: ask.tries + 1}
 	switch {
 	case vote.Verdict != Silent:
 		d.late, d.after = true, now.Add(time.Second<<ask.tries)
@@ -94,9 +113,13 @@ func (c *Core) Up(now Time, store int, incarnation string) {
 	case w.incarnation == "":
 		c.event("store.up", store, "", "incarnation %s", incarnation)
 	case w.incarnation != incarnation:
-		c.event("store.restarted", store, "", "incarnation %s, was %s", incarnation, w.incarnation)
-		c.forgot(store)
-		c.void(now, store)
+		kind := "store.restarted"
+		if process(w.incarnation) == process(incarnation) {
+			// Whoever signed this book counts on copies that may have run out early.
+			// They may not have noticed yet, so the whole book goes.
+			kind, w.torn = "store.clock_jump", c.signs()
+		}
+		c.lapse(now, store, kind, "incarnation %s, was %s", incarnation, w.incarnation)
 	default:
 		c.event("store.up", store, "", "the connection was lost, the store was not restarted")
 		for _, s := range c.leases {
@@ -147,9 +170,7 @@ func (c *Core) vanish(store int, name string) {
 // of the end of one lease may come when the next has long been granted.
 func (c *Core) Vanished(now Time, store int, name string) {
 	if name == "" {
-		c.event("store.flushed", store, "", "every copy may be gone; all are put back")
-		c.forgot(store)
-		c.void(now, store)
+		c.lapse(now, store, "store.flushed", "every copy may be gone; all are put back")
 		c.pump(now)
 		return
 	}
@@ -163,6 +184,17 @@ func (c *Core) Vanished(now Time, store int, name string) {
 	c.miss(store, s)
 }
 
+// keep returns for how long a store should keep a copy of a lease that is put back.
+func (c *Core) keep(now Time, l *Lease) time.Duration {
+	if c.peered() {
+		return max(l.Until.Sub(now), MinTTL)
+	}
+	return l.Left(now)
+}
+
+// heeds reports whether a copy may only be put back where no notice says that it ended.
+func (c *Core) heeds() bool { return c.peered() && c.breaks&breakNotices == 0 }
+
 // Doubt says that copies may be gone from a store that nobody told of. Each is
 // looked at.
 func (c *Core) Doubt(store int) { c.forgot(store) }
@@ -173,10 +205,10 @@ func (c *Core) Missing(store int) int { return len(c.stores[store].missing) }
 // Due returns when Chores has something to do for a store.
 func (c *Core) Due(now Time, store int) Time {
 	w := &c.stores[store]
-	if len(w.missing) > 0 {
+	if len(w.missing) > 0 && c.mayPlant(store) {
 		return now
 	}
-	due := w.auditAt
+	due := min(w.auditAt, c.bookDue(now, store))
 	for _, d := range w.debts[:min(len(w.debts), 8)] {
 		due = min(due, d.after)
 	}
@@ -210,8 +242,19 @@ func (c *Core) Chores(now Time, store, most int) []*Ask {
 		w.auditAt = now.Add(auditEvery)
 		c.audit(now, store, e)
 	}
+	// Behind the put-backs: what is signed there is signed for those before it too.
+	if ask := c.inscribe(now, store); ask != nil {
+		e.add(ask)
+	}
+	for _, ask := range e.asks {
+		ask.epoch = c.stores[store].epoch
+	}
 	return e.asks
 }
+
+// mayPlant reports whether copies may be put back: once our pending line stands,
+// since what was there before that says nothing of what is there now.
+func (c *Core) mayPlant(store int) bool { return !c.signs() || c.stores[store].phase != "" }
 
 // payDebts has copies taken out that must go.
 func (c *Core) payDebts(now Time, store int, e *errand) {
@@ -232,6 +275,9 @@ func (c *Core) payDebts(now Time, store int, e *errand) {
 			if d.back.Live(now) {
 				ask.Next, ask.TTL = d.back.Copy(), d.back.Left(now)
 			}
+			if d.notice {
+				ask.Gone = max(d.until.Sub(now), MinTTL)
+			}
 			e.add(ask)
 		}
 	}
@@ -240,6 +286,9 @@ func (c *Core) payDebts(now Time, store int, e *errand) {
 // putMissing has copies of live leases put back that may be missing.
 func (c *Core) putMissing(now Time, store int, e *errand) {
 	w := &c.stores[store]
+	if !c.mayPlant(store) {
+		return
+	}
 	for range len(w.missing) {
 		if e.full() {
 			return
@@ -269,11 +318,16 @@ func (c *Core) putMissing(now Time, store int, e *errand) {
 // if the lease ends too soon for that to matter.
 func (c *Core) plant(now Time, store int, s *slot, why purpose) *Ask {
 	left := s.lease.Ends().Sub(now)
-	if left <= Drift(s.lease.TTL) {
+	if left <= Drift(s.lease.TTL) && !c.peered() {
 		return nil
 	}
+	if c.peered() {
+		if left = s.lease.Until.Sub(now); left < MinTTL {
+			return nil
+		}
+	}
 	s.asked |= 1 << store
-	return &Ask{Store: store, why: why, Request: Request{Name: s.name, Next: s.lease.Copy(), TTL: left}}
+	return &Ask{Store: store, why: why, Request: Request{Name: s.name, Next: s.lease.Copy(), TTL: left, Heed: c.heeds()}}
 }
 
 // audit looks whether the store still has some of the copies that it should
@@ -290,7 +344,7 @@ func (c *Core) audit(now Time, store int, e *errand) {
 		w.audited++
 		w.cursor = (w.cursor + 1) % len(c.leases)
 		s := c.leases[w.cursor]
-		if s.running != nil && s.running.rest != nil || (s.queued|s.asked)>>store&1 == 1 {
+		if !c.mayPlant(store) || s.running != nil && s.running.rest != nil || (s.queued|s.asked)>>store&1 == 1 {
 			continue
 		}
 		why := whyAudit
@@ -314,6 +368,17 @@ func (c *Core) putBack(now Time, ask *Ask, vote Vote) {
 		s.asked &^= bit
 	}
 	current := s != nil && s.lease != nil && s.lease.Version == ask.Next.Version
+	if vote.Gone != 0 && s != nil && (s.running == nil || s.running.rest == nil) {
+		c.endedBy(s, vote.Gone) // a peer's client let it go
+		if s.lease == nil {
+			c.leaveSlot(s)
+			return
+		}
+	}
+	if s != nil && (s.running == nil || s.running.rest == nil) {
+		c.sight(ask.Name, vote.Found)
+		current = current && s.lease != nil
+	}
 	switch {
 	case !current && vote.Verdict != Refused:
 		// The lease ended or changed while this was under way. Its change was sent
@@ -327,22 +392,60 @@ func (c *Core) putBack(now Time, ask *Ask, vote Vote) {
 		s.has &^= bit // Up or the audit tries again
 	case vote.Verdict == Granted && ask.why == whyRestore:
 		c.event("store.copy_vanished", ask.Store, ask.Name, "somebody deleted the copy of a live lease; it is put back")
-		s.has |= bit
+		c.has(ask.Store, s)
 	case vote.Verdict == Granted:
 		if ask.why == whyAudit && s.has&bit != 0 {
 			c.vanish(ask.Store, ask.Name)
 		}
-		s.has |= bit
-	case vote.Found != nil && vote.Found.Version == ask.Next.Version:
-		s.has |= bit
-	case c.leftover(ask.Name, vote.Found) && !ask.again:
+		c.has(ask.Store, s)
+	case c.covers(s, vote.Found, ask.Next):
+		c.has(ask.Store, s)
+	case !ask.again && (c.leftover(ask.Name, vote.Found) || c.overrules(ask.Store, s, vote.Found)):
 		second := *ask
 		second.Prev, second.OrNone, second.again = vote.Found, true, true
-		c.out.Ask(&second)
+		c.ask(&second)
 	default:
 		if s.has&bit != 0 || ask.why == whyPutBack && !ask.again {
 			c.event("store.foreign_value", ask.Store, ask.Name, "somebody else's copy is in the place of ours")
 		}
 		s.has &^= bit // the audit tries again
+	}
+}
+
+// covers reports whether what is in a store does for the copy next of our lease:
+// it is that, or the other of two that we are in doubt of, or a peer's later
+// change of the same lease, which outlives what it replaces until it is granted.
+func (c *Core) covers(s *slot, found, next *Copy) bool {
+	switch {
+	case found == nil || found.Version == 0:
+		return false
+	case found.Version == next.Version, s.or != nil && found.Version == s.or.Version:
+		return true
+	}
+	return c.peered() && found.Version > next.Version && (found.Fence == next.Fence || s.or != nil && found.Fence == s.or.Fence)
+}
+
+// overrules reports whether our lease may take the place of what is in a store.
+//
+// Rule 4: only before our signature, and only of an older version of the same
+// lease, or of a lease that must have ended since ours is granted and newer. What
+// else is in the way may be somebody's: the signature waits until that goes, or
+// our lease ends.
+func (c *Core) overrules(store int, s *slot, found *Copy) bool {
+	switch {
+	case !c.peered() || found == nil || c.stores[store].phase != Pending:
+		return false
+	case c.breaks&breakOver != 0:
+		return true
+	case found.Version == 0 || found.Opaque || found.Version >= s.lease.Version:
+		return false
+	}
+	return found.Fence == s.lease.Fence || s.or == nil && !s.unsure
+}
+
+// leaveSlot forgets a slot that is of no use any more.
+func (c *Core) leaveSlot(s *slot) {
+	if s.running == nil {
+		c.forget(s)
 	}
 }

@@ -9,6 +9,11 @@ import (
 
 // Voted takes a store's answer.
 func (c *Core) Voted(now Time, ask *Ask, vote Vote) {
+	if ask.epoch != c.stores[ask.Store].epoch && vote.Verdict != Silent {
+		// Rule 2: it was asked before the store was found to have forgotten.
+		vote = Vote{Err: errForgot}
+	}
+	c.learn(now, vote.Mark)
 	switch ask.why {
 	case whyVote:
 		c.vote(now, ask, vote)
@@ -18,6 +23,10 @@ func (c *Core) Voted(now Time, ask *Ask, vote Vote) {
 		c.tookOut(now, ask, vote)
 	case whyPutBack, whyAudit, whyRestore:
 		c.putBack(now, ask, vote)
+	case whyBook:
+		c.inscribed(now, ask, vote)
+	case whySure:
+		c.vote(now, ask, vote)
 	}
 	c.pump(now)
 }
@@ -30,18 +39,20 @@ func (c *Core) vote(now Time, ask *Ask, vote Vote) {
 		return
 	}
 	leftover := c.leftover(ask.Name, vote.Found)
-	if vote.Verdict == Refused && !ask.again && (leftover || c.inDoubt(ask.Name, vote.Found)) {
+	if vote.Verdict == Refused && !ask.again && ask.why == whyVote && vote.Mark == 0 && (leftover || c.inDoubt(ask.Name, vote.Found)) {
 		// What is in the way is a copy of an attempt of ours that failed, or of a
 		// lease that is over. Nobody holds by it, and only this very copy goes.
 		if leftover {
 			c.event("store.leftover", ask.Store, ask.Name, "copy %v of an ended attempt was in the way", vote.Found.Version)
 		}
 		second := *ask
-		second.Prev, second.OrNone, second.again = vote.Found, true, true
-		c.out.Ask(&second)
+		second.Prev, second.again = vote.Found, true
+		second.OrNone = !c.peered()
+		c.ask(&second)
 		return
 	}
-	*b = ballot{in: true, vote: vote.Verdict, unsent: vote.Unsent, err: vote.Err}
+	c.lacks(ask, vote)
+	*b = ballot{in: true, vote: vote.Verdict, unsent: vote.Unsent, stale: vote.Mark != 0, err: vote.Err}
 	count := &a.counts[ask.part]
 	switch vote.Verdict {
 	case Granted:
@@ -52,6 +63,16 @@ func (c *Core) vote(now Time, ask *Ask, vote Vote) {
 		count.Silent++
 	}
 	c.judge(now, a)
+}
+
+// lacks has the copy of a lease put back that a vote showed to be missing.
+func (c *Core) lacks(ask *Ask, vote Vote) {
+	s := c.slots[ask.Name]
+	bit := uint64(1) << ask.Store
+	if c.peered() && vote.Verdict == Refused && vote.Found == nil && vote.Mark == 0 && s != nil && s.lease != nil {
+		s.has &^= bit
+		c.miss(ask.Store, s)
+	}
 }
 
 // leftover reports whether a copy is ours and of nothing that lives or is under way.
@@ -89,13 +110,16 @@ func (c *Core) inDoubt(name string, found *Copy) bool {
 func (c *Core) straggler(ask *Ask, vote Vote) {
 	s := c.slots[ask.Name]
 	if vote.Verdict == Granted && s != nil && s.lease != nil && ask.Next != nil && s.lease.Version == ask.Next.Version {
-		s.has |= 1 << ask.Store
+		c.has(ask.Store, s)
 	}
 }
 
 // judge decides an attempt as soon as the votes and the journal allow it.
 func (c *Core) judge(now Time, a *attempt) {
 	if a.decided {
+		return
+	}
+	if !a.asked {
 		return
 	}
 	won, held, mute := true, -1, -1
@@ -111,6 +135,7 @@ func (c *Core) judge(now Time, a *attempt) {
 	}
 	switch {
 	case held >= 0:
+		a.retry = c.outrun(a)
 		c.lose(now, a, Result{Outcome: Held})
 	case mute >= 0:
 		c.lose(now, a, Result{Outcome: Failed, Err: c.noQuorum(a, mute)})
@@ -119,15 +144,35 @@ func (c *Core) judge(now Time, a *attempt) {
 	}
 }
 
+// outrun reports whether an attempt that was refused should be made anew: because
+// its number was not new enough, or because what the op was shown is not so any
+// more. A lock that was free, and that somebody else has by now, is held.
+func (c *Core) outrun(a *attempt) bool {
+	if !c.peered() {
+		return false
+	}
+	n := len(c.stores)
+	for i, b := range a.ballots {
+		if part := &a.parts[i/n]; b.in && b.vote == Refused && (b.stale || part.Prev != nil || part.check) {
+			return true
+		}
+	}
+	return false
+}
+
 // hopeless returns an error if so many stores are down that no vote can be won:
 // then none is held, and nothing is written.
 func (c *Core) hopeless(name string) error {
 	count := Count{}
 	why := &multierror.Error{ErrorFormat: oneLine}
 	for i := range c.stores {
-		if w := &c.stores[i]; w.down {
+		switch w := &c.stores[i]; {
+		case w.down:
 			count.Silent++
 			why = multierror.Append(why, fmt.Errorf("%s: it is down: %w", c.cfg.Names[i], w.why))
+		case !c.counts(i):
+			count.Silent++
+			why = multierror.Append(why, fmt.Errorf("%s: its vote does not count: %s", c.cfg.Names[i], w.waits))
 		}
 	}
 	if count.Silent <= len(c.stores)-c.cfg.Need {
@@ -180,8 +225,11 @@ func (c *Core) void(now Time, store int) {
 	}
 	for _, a := range open {
 		for p := range a.parts {
+			if c.breaks&breakVoid != 0 {
+				break
+			}
 			if b := &a.ballots[p*len(c.cfg.Stores)+store]; b.in && b.vote == Granted {
-				*b = ballot{in: true, unsent: true, err: errForgot}
+				*b = ballot{in: true, err: errForgot}
 				a.counts[p].Granted--
 				a.counts[p].Silent++
 			}

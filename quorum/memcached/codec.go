@@ -18,25 +18,29 @@ const (
 	maxItem = 1 << 30              // memcached's own limit, the highest -I there is
 )
 
-// A verb is one of the three meta commands that we use.
+// A verb is one of the four meta commands that we use.
 type verb string
 
 const (
 	get    verb = "mg"
 	set    verb = "ms"
 	remove verb = "md"
+	raise  verb = "ma"
 )
 
 // A command is one question to the server.
 type command struct {
 	verb verb
 	key  string
-	// cas ties a set or a remove to the item that was seen with this number. A
-	// set with 0 writes only where there is nothing.
+	// cas ties the command to the item that was seen with this number. A set
+	// with 0 writes only where there is nothing, and so does a raise.
 	cas     uint64
+	anyway  bool   // of a remove: whatever is there
 	data    []byte // of a set
-	seconds int64  // of a set: how long it is kept; 0 is for ever
+	seconds int64  // of a set: how long it is kept; 0 is for ever. Of a raise: 0 leaves that as it is
 	flags   uint64 // of a set: a number that clients attach
+	tell    bool   // of a set: the answer tells the CAS number of what was written
+	number  uint64 // of a raise: what is to be added, or where it begins
 }
 
 // writeTo writes the command under a number that the answer will repeat. An
@@ -63,8 +67,15 @@ func (c *command) writeTo(w *bufio.Writer, opaque uint64) {
 		} else {
 			b = appendNumber(b, " C", c.cas)
 		}
+		if c.tell {
+			b = append(b, " c"...)
+		}
 	case remove:
-		b = appendNumber(b, " C", c.cas)
+		if !c.anyway {
+			b = appendNumber(b, " C", c.cas)
+		}
+	case raise:
+		b = c.appendRaise(b)
 	}
 	b = appendNumber(b, " O", opaque)
 	b = append(b, "\r\n"...)
@@ -73,6 +84,23 @@ func (c *command) writeTo(w *bufio.Writer, opaque uint64) {
 		w.Write(c.data)
 		w.WriteString("\r\n")
 	}
+}
+
+// appendRaise appends the flags of a raise. Where there is nothing, the server
+// begins with the number and adds none; should there be something after all, it
+// adds nothing to that either.
+func (c *command) appendRaise(b []byte) []byte {
+	if c.cas == 0 {
+		b = appendNumber(b, " N", uint64(c.seconds))
+		b = appendNumber(b, " J", c.number)
+		return append(b, " D0"...)
+	}
+	b = appendNumber(b, " C", c.cas)
+	b = appendNumber(b, " D", c.number)
+	if c.seconds > 0 {
+		b = appendNumber(b, " T", uint64(c.seconds))
+	}
+	return b
 }
 
 func appendNumber(b []byte, before string, n uint64) []byte {
@@ -88,13 +116,14 @@ const (
 	absent                     // there is none
 	differs                    // there is another than the one named, or one at all
 	failed                     // the server could not, see reply.err; it stays in step
+	lost                       // no answer came, see reply.err; the connection is closed
 )
 
 // A reply is the answer to one command.
 type reply struct {
 	outcome outcome
-	item    item  // if found
-	err     error // if failed
+	item    item  // if found; of a set that tells, its CAS number
+	err     error // if failed or lost
 }
 
 // An item is what the server keeps under one key.
@@ -124,6 +153,7 @@ var outcomes = map[verb]map[string]outcome{
 	get:    {"VA": found, "EN": absent},
 	set:    {"HD": done, "NS": differs, "EX": differs, "NF": absent},
 	remove: {"HD": done, "EX": differs, "NF": absent},
+	raise:  {"HD": done, "NS": differs, "EX": differs, "NF": absent},
 }
 
 // readReply reads the answer to a command that was sent under opaque. After an

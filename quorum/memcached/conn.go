@@ -26,8 +26,8 @@ func newConn(nc net.Conn) *conn {
 // to say about that is of no use to anybody.
 func (c *conn) close() { c.nc.Close() }
 
-// exchange sends the commands together and returns the answers, in order. If it
-// fails, they are those that came before, and the connection is closed.
+// exchange sends the commands together and returns as many answers, in order. If
+// it fails the connection is closed, and those that did not come are lost.
 func (c *conn) exchange(ctx context.Context, commands []command) ([]reply, error) {
 	first := c.opaque + 1
 	c.opaque += uint64(len(commands))
@@ -48,6 +48,9 @@ func (c *conn) exchange(ctx context.Context, commands []command) ([]reply, error
 		}
 		return nil
 	})
+	for len(replies) < len(commands) {
+		replies = append(replies, reply{outcome: lost, err: err})
+	}
 	return replies, err
 }
 

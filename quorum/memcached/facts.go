@@ -1,6 +1,7 @@
 package memcached
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -43,13 +44,17 @@ func (c *conn) introduce(ctx context.Context) (identity, error) {
 	if id.setting["cas_enabled"] == "no" {
 		return id, errors.New("the server gives no CAS numbers: start it without -C")
 	}
-	// Early versions of 1.6 had other meta commands than those that stayed.
-	replies, err := c.exchange(ctx, []command{{verb: get, key: markKey}})
+	// Early versions of 1.6 had other meta commands than those that stayed, and
+	// no arithmetic.
+	replies, err := c.exchange(ctx, []command{
+		{verb: get, key: tagKey},
+		{verb: raise, key: probeKey, cas: 1}, // by nothing, and there is nothing
+	})
 	if err == nil {
-		err = replies[0].err
+		err = cmp.Or(replies[0].err, replies[1].err)
 	}
 	if err != nil {
-		return id, fmt.Errorf("try a meta command on memcached %s: %w", id.version, err)
+		return id, fmt.Errorf("try the meta commands on memcached %s: %w", id.version, err)
 	}
 	return id, nil
 }
@@ -144,7 +149,7 @@ func (c *conn) ask(ctx context.Context, question string, take func(line string) 
 
 // Facts asks the server about itself, on a connection of its own. To tell two
 // servers apart that are alike, as two containers are that were started
-// together, it leaves a mark in each, for a day.
+// together, it leaves a tag on each, for a day.
 func (s *Store) Facts(ctx context.Context) (quorum.Facts, error) {
 	c, err := s.open(ctx)
 	if err != nil {
@@ -155,34 +160,34 @@ func (s *Store) Facts(ctx context.Context) (quorum.Facts, error) {
 	if err != nil {
 		return quorum.Facts{}, fmt.Errorf("facts: %w", err)
 	}
-	mark, err := c.mark(ctx)
+	tag, err := c.tag(ctx)
 	if err != nil {
-		return quorum.Facts{}, fmt.Errorf("facts: leave a mark: %w", err)
+		return quorum.Facts{}, fmt.Errorf("facts: leave a tag: %w", err)
 	}
 	evicts := id.setting["evictions"] != "off"
 	return quorum.Facts{
 		Kind:        "memcached",
 		Version:     id.version,
-		RunID:       id.incarnation() + "/" + mark,
+		RunID:       id.incarnation() + "/" + tag,
 		Incarnation: id.incarnation(),
 		Persistence: persistence(id.setting),
 		Eviction:    eviction(id.stats, evicts),
 		MayEvict:    evicts,
-		Problems:    problems(&id, mark),
+		Problems:    problems(&id, tag),
 	}, nil
 }
 
-// mark returns the random word that the server keeps for us, and leaves one if
+// tag returns the random word that the server keeps for us, and leaves one if
 // there is none. A server without room for it has none, which is no error.
-func (c *conn) mark(ctx context.Context) (string, error) {
+func (c *conn) tag(ctx context.Context) (string, error) {
 	const day = 24 * 60 * 60
 	replies, err := c.exchange(ctx, []command{
-		{verb: get, key: markKey}, // see the package comment on adding without a look
+		{verb: get, key: tagKey}, // see the package comment on adding without a look
 	})
 	if err == nil && replies[0].outcome == absent {
 		replies, err = c.exchange(ctx, []command{
-			{verb: set, key: markKey, data: []byte(rand.Text()), seconds: day},
-			{verb: get, key: markKey},
+			{verb: set, key: tagKey, data: []byte(rand.Text()), seconds: day},
+			{verb: get, key: tagKey},
 		})
 	}
 	if err != nil {
@@ -205,7 +210,7 @@ func eviction(stats map[string]string, evicts bool) string {
 	return fmt.Sprintf("off: writes fail when %s bytes are full", stats["limit_maxbytes"])
 }
 
-func problems(id *identity, mark string) []string {
+func problems(id *identity, tag string) []string {
 	var all []string
 	if n := id.stats["evictions"]; n != "" && n != "0" {
 		all = append(all, "it has evicted "+n+" entries since it was started")
@@ -213,7 +218,7 @@ func problems(id *identity, mark string) []string {
 	if size, err := strconv.Atoi(id.setting["item_size_max"]); err == nil && size < maxData+maxKey {
 		all = append(all, fmt.Sprintf("it takes no values above %d bytes (-I); ours may have %d", size, quorum.MaxValue))
 	}
-	if mark == "" {
+	if tag == "" {
 		all = append(all, "its memory is full")
 	}
 	return all

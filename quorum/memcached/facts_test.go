@@ -45,10 +45,10 @@ func TestRunIDNamesOneServerHoweverItIsReached(t *testing.T) {
 		t.Errorf("run ids of one server: %q, then %q", first.RunID, again.RunID)
 	}
 	// Two containers that were started together have one process id and one start
-	// time: the mark alone tells them apart.
-	mark := func(f quorum.Facts) string { return strings.TrimPrefix(f.RunID, f.Incarnation+"/") }
-	if a, b := mark(first), mark(mustFacts(t, other.unconnected())); a == b || len(a) < 20 {
-		t.Errorf("marks of two servers: %q and %q, want two random words", a, b)
+	// time: the tag alone tells them apart.
+	tag := func(f quorum.Facts) string { return strings.TrimPrefix(f.RunID, f.Incarnation+"/") }
+	if a, b := tag(first), tag(mustFacts(t, other.unconnected())); a == b || len(a) < 20 {
+		t.Errorf("tags of two servers: %q and %q, want two random words", a, b)
 	}
 }
 
@@ -56,7 +56,7 @@ func TestAFullServerStillHasFacts(t *testing.T) {
 	_, store := full(t, ours("a", 1))
 	facts := mustFacts(t, store)
 	if got := strings.Join(facts.Problems, "; "); got != "its memory is full" || facts.RunID != facts.Incarnation+"/" {
-		t.Errorf("run id %q, problems %q, want no mark for want of memory", facts.RunID, got)
+		t.Errorf("run id %q, problems %q, want no tag for want of memory", facts.RunID, got)
 	}
 }
 

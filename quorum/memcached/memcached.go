@@ -4,10 +4,10 @@
 // together is sent together, and answered in order. What holds everywhere:
 //
 //   - A swap looks first and writes second, and what it writes is tied to what
-//     it saw by the server's CAS number. There is no unconditional write. An add
-//     by itself would do where no copy is expected, but memcached frees what
-//     lies under a name when it has no room for what was to be added: one
-//     failed try would take out somebody else's copy.
+//     it saw by the server's CAS number. No copy is ever written without that
+//     condition. An add by itself would do where no copy is expected, but
+//     memcached frees what lies under a name when it has no room for what was to
+//     be added: one failed try would take out somebody else's copy.
 //   - CAS numbers start again with the server, so none outlives the connection
 //     it was read on. What decides is always the copy's bytes.
 //   - Every command carries a number that its answer must repeat. An answer to
@@ -15,10 +15,27 @@
 //     connection.
 //   - TTLs are whole seconds there, and end up to a second early. A copy is kept
 //     for one more than asked, rounded up.
+//   - One connection's commands are carried out in the order in which they were
+//     sent, each as a whole. So what is looked at behind a write shares its round
+//     trip.
+//
+// Beside the copies there are, under names that no lock may have:
+//
+//	holdfast:book           the book, one line for each signer
+//	holdfast:gone:<name>    a notice: the last version that has ended, in decimal
+//	holdfast:mark:<bucket>  a mark: the greatest number taken, in decimal
+//	holdfast:room:<word>    as long as a new book, for an instant
+//	holdfast:h:server       a random word, to know the server by
+//
+// Nothing here is atomic over two keys, so a flush may come between any two
+// steps. The book is gone then too, and whoever reads it at the end of a batch
+// knows.
 //
 // What is left: a server without room drops the copy that it was told to
 // replace. It is put back at once, but for one round trip there is none; and one
-// that somebody else adds between a look and its write is not put back.
+// that somebody else adds between a look and its write is not put back. A server
+// that evicts may drop a notice or a mark and keep the book, and nobody notices:
+// see [quorum.Facts] on that.
 //
 // The package ignores authentication, TLS and clusters: one plain server each.
 //
@@ -153,7 +170,10 @@ func (s *Store) discard(c *conn) {
 
 // Do sends the requests together and fills in votes. Those about one name are
 // carried out in order, one after the other; the rest share the round trips:
-// one for what can be told by looking, another for what is to be written.
+// one for what can be told by looking, another for what is to be written, and
+// between them one more if there are marks to raise or notices to leave. What is
+// about the book waits until all before it is answered, and takes one round trip
+// to read or tear it and three to sign it.
 func (s *Store) Do(ctx context.Context, requests []quorum.Request, votes []quorum.Vote) error {
 	s.mu.Lock()
 	c := s.conn

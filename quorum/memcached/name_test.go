@@ -13,7 +13,6 @@ func TestNamesThatFitAreKeptAsTheyAre(t *testing.T) {
 		{"!~", "!~"},
 		{"日本語", "日本語"},
 		{"\x80\xff", "\x80\xff"},
-		{"holdfast:book", "holdfast:book"},
 		{strings.Repeat("k", 250), strings.Repeat("k", 250)},
 		{strings.Repeat("k", 251), hash},
 		{"", hash},
@@ -22,12 +21,14 @@ func TestNamesThatFitAreKeptAsTheyAre(t *testing.T) {
 		{"a\r\nflush_all", hash},
 		{"a\x00", hash},
 		{"\x7f", hash},
-		{markKey, hash},
-		{key("a b"), hash}, // what looks like a hash is hashed
+		{bookKey, hash}, // what looks like a key of ours is hashed
+		{markKey("orders"), hash},
+		{noticeKey("orders"), hash},
+		{key("a b"), hash},
 	} {
 		got := key(c.name)
 		if c.want == hash {
-			if !strings.HasPrefix(got, reserved) || len(got) != len(reserved)+64 || got == c.name || !fits(got) {
+			if !strings.HasPrefix(got, hashed) || len(got) != len(hashed)+64 || got == c.name || !fits(got) {
 				t.Errorf("key(%.30q) = %q, want a hash", c.name, got)
 			}
 		} else if got != c.want {
@@ -46,8 +47,14 @@ func FuzzKey(f *testing.F) {
 		if (a == b) != (key(a) == key(b)) {
 			t.Errorf("key(%q) = %q and key(%q) = %q", a, key(a), b, key(b))
 		}
-		if strings.HasPrefix(key(a), reserved) != (!fits(a) || strings.HasPrefix(a, reserved)) {
+		if (a == b) != (noticeKey(a) == noticeKey(b)) || !fits(noticeKey(a)) {
+			t.Errorf("noticeKey(%q) = %q and noticeKey(%q) = %q", a, noticeKey(a), b, noticeKey(b))
+		}
+		if strings.HasPrefix(key(a), hashed) != (!fits(a) || strings.HasPrefix(a, reserved)) {
 			t.Errorf("key(%q) = %q: a hash or not?", a, key(a))
+		}
+		if k := key(a); k == noticeKey(b) || k == markKey(b) || k == bookKey || k == tagKey {
+			t.Errorf("key(%q) = %q is one of ours", a, k)
 		}
 	})
 }

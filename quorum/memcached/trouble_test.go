@@ -56,15 +56,15 @@ func TestNonsenseEndsTheConnectionAndGrantsNothing(t *testing.T) {
 		{"it babbles at the second", spoilt("mg free", says("ERROR\r\n")), "rus", `"ERROR"`},
 		{"it hangs up at once", spoilt("mg taken", hangsUp), "uus", io.EOF.Error()},
 		{"it hangs up after the first", spoilt("mg free", hangsUp), "rus", io.EOF.Error()},
-		{"it cuts an answer short", spoilt("mg quiet", says("VA 10 c1 f0 t5 O4\r\nx\r\nEN O5\r\n")), "rus", "wait for the server"},
+		{"it cuts an answer short", spoilt("mg quiet", says("VA 10 c1 f0 t5 O5\r\nx\r\nEN O6\r\n")), "rus", "wait for the server"},
 		{"an answer is missing", spoilt("mg taken", says("")), "uus", "out of step"},
-		{"an answer comes twice", spoilt("mg taken", says("EN O2\r\nEN O2\r\n")), "uus", "out of step"},
+		{"an answer comes twice", spoilt("mg taken", says("EN O3\r\nEN O3\r\n")), "uus", "out of step"},
 		{"an answer is not numbered", spoilt("mg free", says("EN\r\n")), "rus", "out of step"},
 		{"the write is answered by nonsense", spoilt("ms free", says("STORED\r\n")), "rsg", "STORED"},
 		{"the write is called malformed", spoilt("ms free", says("CLIENT_ERROR bad data chunk\r\n")), "rsg", "bad data chunk"},
 		{"the write is answered out of step", spoilt("ms free", says("HD O1\r\n")), "rsg", "out of step"},
 		{"it hangs up on the write", spoilt("ms free", hangsUp), "rsg", io.EOF.Error()},
-		{"it gives no CAS numbers", spoilt("mg free", says("VA 1 c0 f0 t5 O3\r\nx\r\n")), "rus", "no CAS number"},
+		{"it gives no CAS numbers", spoilt("mg free", says("VA 1 c0 f0 t5 O4\r\nx\r\n")), "rus", "no CAS number"},
 		{"one look fails", spoilt("mg taken", says("SERVER_ERROR busy\r\n")), "ugg", ""},
 		{"one read fails", spoilt("mg quiet", says("SERVER_ERROR busy\r\n")), "rgs", ""},
 		{"one write fails", spoilt("ms free", says("SERVER_ERROR busy\r\n")), "rsg", ""},
@@ -256,13 +256,15 @@ func TestAServerThatCannotVoteIsRefused(t *testing.T) {
 		{"stats", "ERROR\r\n", `"ERROR": no statistic`},
 		{"stats", strings.Repeat("STAT a b\r\n", maxStats+1), "more than 1000 statistics"},
 		{"stats settings", "STAT cas_enabled no\r\nEND\r\n", "without -C"},
-		{"mg " + markKey, "ERROR\r\n", "try a meta command on memcached 1.6.18"},
-		{"mg " + markKey, "EN\r\n", "out of step"},
-		{"mg " + markKey, "CLIENT_ERROR invalid flag\r\n", "invalid flag"},
+		{"mg " + tagKey, "ERROR\r\n", "try the meta commands on memcached 1.6.18"},
+		{"mg " + tagKey, "EN\r\n", "out of step"},
+		{"mg " + tagKey, "CLIENT_ERROR invalid flag\r\n", "invalid flag"},
+		{"ma " + probeKey, "ERROR\r\n", "no answer to ma"},
+		{"ma " + probeKey, "CLIENT_ERROR bad command line format\r\n", "bad command line format"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			store := scripted(t, func(line string) (string, error) {
-				if line == c.line || strings.HasPrefix(line, c.line+" c") {
+				if line == c.line || strings.HasPrefix(line, c.line+" ") {
 					return c.answer, nil
 				}
 				return polite(line), nil

@@ -34,34 +34,68 @@ func (l *link) ask(ctx context.Context, requests []quorum.Request, votes []quoru
 // isForgotten reports whether a request was not carried out for want of a script.
 func isForgotten(v quorum.Vote) bool { return v.Err != nil && redis.HasErrorPrefix(v.Err, noScript) }
 
+// errOvertaken is why a request was not sent again.
+var errOvertaken = errors.New("the server had forgotten our scripts, and a later request was carried out first")
+
 // askAgain loads the scripts once more, since somebody flushed them, and sends
-// what was not carried out for want of them. A batch keeps its order for each
-// name, so a request is left alone, Silent and as good as unsent, if a later one
-// for its name was carried out already.
+// what was not carried out for want of them. A batch keeps its order in each
+// place, so a request is left alone, Silent and as good as unsent, if a later one
+// for its place was carried out already.
+//
+// What changes nothing is asked again too, even where it was answered: a reading
+// of the book speaks for the swaps before it, and those are only carried out now.
 func (l *link) askAgain(ctx context.Context, requests []quorum.Request, votes []quorum.Vote) error {
-	var places []int // of what is sent again, last one first
-	overtaken := map[string]bool{}
+	var again []int // what is sent again, last one first
+	overtaken := map[place]bool{}
 	for i := len(requests) - 1; i >= 0; i-- {
-		if !isForgotten(votes[i]) {
-			overtaken[requests[i].Name] = true
-			continue
-		}
-		votes[i].Unsent = true
-		if !overtaken[requests[i].Name] {
-			places = append(places, i)
+		r, forgotten := &requests[i], isForgotten(votes[i])
+		switch {
+		case votes[i].Unsent: // reserved
+		case overtaken[placeOf(r)]:
+			if forgotten || r.Action == quorum.ReadBook {
+				votes[i] = quorum.Vote{Err: errOvertaken, Unsent: true}
+			}
+		case forgotten, !changes(r):
+			again = append(again, i)
+		default:
+			overtaken[placeOf(r)] = true
 		}
 	}
-	rest := make([]quorum.Request, len(places))
-	answers := make([]quorum.Vote, len(places))
-	for i, place := range places {
-		rest[len(rest)-1-i] = requests[place]
+	slices.Reverse(again)
+	return l.sendAgain(ctx, requests, votes, again)
+}
+
+// sendAgain sends the requests with these indices, after the scripts.
+func (l *link) sendAgain(ctx context.Context, requests []quorum.Request, votes []quorum.Vote, again []int) error {
+	rest := make([]quorum.Request, len(again))
+	answers := make([]quorum.Vote, len(again))
+	for i, at := range again {
+		rest[i] = requests[at]
 	}
 	err := l.send(ctx, rest, answers, true)
 	for i, v := range answers {
 		v.Unsent = v.Unsent || isForgotten(v)
-		votes[places[len(places)-1-i]] = v
+		votes[again[i]] = v
 	}
 	return err
+}
+
+// A place is what requests of one batch are kept in order for.
+type place struct {
+	book bool
+	name string // of a lock
+}
+
+func placeOf(r *quorum.Request) place {
+	switch r.Action {
+	case quorum.ReadBook, quorum.Sign, quorum.Tear:
+		return place{book: true}
+	}
+	return place{name: r.Name}
+}
+
+func changes(r *quorum.Request) bool {
+	return r.Action == quorum.Swap || r.Action == quorum.Sign || r.Action == quorum.Tear
 }
 
 // send writes one command for each request, after the scripts if they are wanted,
@@ -74,23 +108,17 @@ func (l *link) send(ctx context.Context, requests []quorum.Request, votes []quor
 	}
 	cmds := make([]command, len(requests))
 	for i := range requests {
+		if err := reserved(&requests[i]); err != nil {
+			votes[i] = quorum.Vote{Err: err, Unsent: true}
+			continue
+		}
 		cmds[i] = l.command(ctx, &requests[i])
 		pipe.Process(ctx, &cmds[i]) // queues it: there is no error yet
 	}
 	l.wire.wrote.Store(false)
 	now, err := l.execTimed(ctx, pipe)
-	unsent := !l.wire.wrote.Load()
-	for i := range cmds {
-		if err != nil && !cmds[i].answered() {
-			votes[i] = quorum.Vote{Err: err, Unsent: unsent}
-			continue
-		}
-		v, ok := cmds[i].vote(&requests[i])
-		if !ok {
-			// Whatever this is, it may have shifted the other answers too.
-			return void{fmt.Errorf("a reply that means nothing: %.60q", fmt.Sprint(cmds[i].Val()))}
-		}
-		votes[i] = v
+	if wrong := judge(cmds, requests, votes, err, !l.wire.wrote.Load()); wrong != nil {
+		return wrong
 	}
 	if err != nil {
 		return err
@@ -102,6 +130,27 @@ func (l *link) send(ctx context.Context, requests []quorum.Request, votes []quor
 		return void{err}
 	}
 	return hopeless(votes)
+}
+
+// judge makes votes of the commands that were sent. Those without a reply are
+// Silent because of err.
+func judge(cmds []command, requests []quorum.Request, votes []quorum.Vote, err error, unsent bool) error {
+	for i := range cmds {
+		if cmds[i].Cmd == nil {
+			continue // it was not sent, and its vote says why
+		}
+		if err != nil && !cmds[i].answered() {
+			votes[i] = quorum.Vote{Err: err, Unsent: unsent}
+			continue
+		}
+		v, ok := cmds[i].vote(&requests[i])
+		if !ok {
+			// Whatever this is, it may have shifted the other answers too.
+			return void{fmt.Errorf("a reply that means nothing: %.60q", fmt.Sprint(cmds[i].Val()))}
+		}
+		votes[i] = v
+	}
+	return nil
 }
 
 // hopeless returns an error reply of a server that will answer nothing else for a

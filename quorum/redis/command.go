@@ -9,16 +9,12 @@ import (
 	"holdfast/quorum"
 )
 
-// Error replies that mean more than their words. The first word is protocol.
-const (
-	wrongType = "WRONGTYPE" // something is there, and it is no string
-	noScript  = "NOSCRIPT"  // not carried out: the server does not know the script
-)
-
 // A command is what is sent for one request, and the reply to it.
 type command struct {
 	*redis.Cmd
-	direct  bool // SET with NX and GET, not a script
+	// judge returns what a reply that is no error means, nil for a null, and false
+	// if that is nothing at all.
+	judge   func(r *quorum.Request, reply any) (v quorum.Vote, ok bool)
 	settled bool // has a reply, or never will
 }
 
@@ -37,21 +33,50 @@ func (c *command) answered() bool {
 	return c.settled && (c.Err() == nil || isReply(c.Err()))
 }
 
+// vote returns what the reply means, and false if that is nothing at all.
+func (c *command) vote(r *quorum.Request) (v quorum.Vote, ok bool) {
+	reply, err := c.Result()
+	if err != nil && err != redis.Nil {
+		return failure(r, err), true
+	}
+	return c.judge(r, reply)
+}
+
 // command returns what is sent for a request.
 func (l *link) command(ctx context.Context, r *quorum.Request) command {
-	if r.Action == quorum.Read {
-		return command{Cmd: redis.NewCmd(ctx, "EVALSHA", readHash, 1, r.Name)}
+	switch r.Action {
+	case quorum.Read:
+		return readCommand(ctx, r)
+	case quorum.Check:
+		return command{Cmd: redis.NewCmd(ctx, "GET", r.Name), judge: checkVote}
+	case quorum.ReadBook:
+		return command{Cmd: redis.NewCmd(ctx, "HGETALL", bookKey), judge: bookVote}
+	case quorum.Sign:
+		return command{Cmd: redis.NewCmd(ctx, signArgs(r)...), judge: signVote}
+	case quorum.Tear:
+		return command{Cmd: redis.NewCmd(ctx, "DEL", bookKey), judge: tearVote}
+	}
+	if isGuarded(r) {
+		return command{Cmd: redis.NewCmd(ctx, guardedArgs(r)...), judge: guardedVote}
 	}
 	if l.direct && r.Prev == nil && r.Next != nil {
 		cmd := redis.NewCmd(ctx, "SET", r.Name, r.Next.Encode(), "PX", millis(r.TTL), "NX", "GET")
-		return command{Cmd: cmd, direct: true}
+		return command{Cmd: cmd, judge: directVote}
 	}
 	accepts, prev := accepted(r)
 	if r.Next == nil {
-		return command{Cmd: redis.NewCmd(ctx, "EVALSHA", swapHash, 1, r.Name, accepts, prev, 0)}
+		return command{Cmd: redis.NewCmd(ctx, "EVALSHA", swapScript.hash, 1, r.Name, accepts, prev, 0), judge: swapVote}
 	}
-	cmd := redis.NewCmd(ctx, "EVALSHA", swapHash, 1, r.Name, accepts, prev, millis(r.TTL), r.Next.Encode())
-	return command{Cmd: cmd}
+	cmd := redis.NewCmd(ctx, "EVALSHA", swapScript.hash, 1, r.Name, accepts, prev, millis(r.TTL), r.Next.Encode())
+	return command{Cmd: cmd, judge: swapVote}
+}
+
+func readCommand(ctx context.Context, r *quorum.Request) command {
+	if r.Heed {
+		cmd := redis.NewCmd(ctx, "EVALSHA", heedingScript.hash, 2, r.Name, goneBefore+r.Name)
+		return command{Cmd: cmd, judge: heedingVote}
+	}
+	return command{Cmd: redis.NewCmd(ctx, "EVALSHA", readScript.hash, 1, r.Name), judge: readVote}
 }
 
 // accepted returns what a swap may replace. An opaque Prev equals nothing.
@@ -72,60 +97,48 @@ func millis(ttl time.Duration) int64 {
 	return int64(max(ttl+time.Millisecond-1, time.Millisecond) / time.Millisecond)
 }
 
-// vote returns what the reply means, and false if that is nothing at all.
-func (c *command) vote(r *quorum.Request) (v quorum.Vote, ok bool) {
-	reply, err := c.Result()
-	switch {
-	case err == redis.Nil && (c.direct || r.Action == quorum.Read):
-		// Nothing was there: what SET with NX wants, and a read's whole answer.
-		return quorum.Vote{Verdict: quorum.Granted}, true
-	case err == redis.Nil:
-		return quorum.Vote{Verdict: quorum.Refused}, true
-	case err != nil && redis.HasErrorPrefix(err, wrongType):
-		return found(r, &quorum.Copy{Opaque: true}, 0), true
-	case err != nil:
-		return quorum.Vote{Err: err}, true
-	case r.Action == quorum.Read:
-		return readVote(r, reply)
+// leavesNotice: of a copy without a number nothing can be said.
+func leavesNotice(r *quorum.Request) bool { return r.Gone != 0 && r.Prev != nil && r.Prev.Version != 0 }
+
+// isGuarded reports whether a swap is about more than the copy.
+func isGuarded(r *quorum.Request) bool {
+	return r.Next != nil && (r.Heed || r.Mark) || leavesNotice(r)
+}
+
+// guardedArgs is the command for the guarded script.
+func guardedArgs(r *quorum.Request) []any {
+	accepts, prev := accepted(r)
+	var ttl, stays int64
+	var next []byte
+	var ended, version string
+	heed, bucket := 0, any("")
+	if leavesNotice(r) {
+		stays, ended = millis(r.Gone), r.Prev.Version.String()
 	}
-	switch reply := reply.(type) {
-	case string:
-		return found(r, quorum.DecodeCopy([]byte(reply)), 0), true
-	case int64:
-		v := quorum.Vote{Verdict: quorum.Granted}
-		if reply == 1 {
-			v.Found = r.Prev
+	if r.Next != nil {
+		ttl, next, version = millis(r.TTL), r.Next.Encode(), r.Next.Version.String()
+		if r.Heed {
+			heed = 1
 		}
-		return v, !c.direct && (reply == 0 || reply == 1)
+		if r.Mark {
+			bucket = quorum.Bucket(r.Name)
+		}
 	}
-	return quorum.Vote{}, false
+	return []any{
+		"EVALSHA", guardedScript.hash, 3, r.Name, goneBefore + r.Name, marksKey,
+		accepts, prev, ttl, next, stays, ended, heed, bucket, version,
+	}
 }
 
-// readVote returns what the read script told.
-func readVote(r *quorum.Request, reply any) (v quorum.Vote, ok bool) {
-	pair, _ := reply.([]any)
-	if len(pair) != 2 {
-		return quorum.Vote{}, false
+// signArgs is the command for the sign script.
+func signArgs(r *quorum.Request) []any {
+	only := 0
+	if r.Only != nil {
+		only = 1
 	}
-	value, ok1 := pair[0].(string)
-	pttl, ok2 := pair[1].(int64)
-	return found(r, quorum.DecodeCopy([]byte(value)), remaining(pttl)), ok1 && ok2
-}
-
-// found is the vote of a request that came upon a copy: the answer to a read, and
-// what a swap is refused for.
-func found(r *quorum.Request, c *quorum.Copy, left time.Duration) quorum.Vote {
-	if r.Action == quorum.Read {
-		return quorum.Vote{Verdict: quorum.Granted, Found: c, FoundLeft: left}
+	args := []any{"EVALSHA", signScript.hash, 1, bookKey, r.Name, r.Was, r.Line, only}
+	for _, id := range r.Only {
+		args = append(args, id)
 	}
-	return quorum.Vote{Verdict: quorum.Refused, Found: c}
-}
-
-// remaining returns the TTL that PTTL means: 0 for none, but never for one that
-// has less than a millisecond left.
-func remaining(pttl int64) time.Duration {
-	if pttl < 0 {
-		return 0
-	}
-	return max(time.Duration(pttl)*time.Millisecond, 1)
+	return args
 }

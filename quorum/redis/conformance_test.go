@@ -22,11 +22,15 @@ func TestStoreKeepsItsPromisesByScriptsAlone(t *testing.T) {
 func rig(t *testing.T, scripted bool) storetest.Rig {
 	t.Helper()
 	server := storetest.StartRedis(t)
-	store := mustOpen(t, "redis://"+server.Addr())
-	store.scripted = scripted
+	another := func() quorum.Store {
+		store := mustOpen(t, "redis://"+server.Addr())
+		store.scripted = scripted
+		return store
+	}
 	direct := byHand(t, server)
 	return storetest.Rig{
-		Store:   store,
+		Store:   another(),
+		Another: another,
 		Restart: server.Restart,
 		Flush: func() {
 			if err := direct.FlushAll(t.Context()).Err(); err != nil {

@@ -36,6 +36,7 @@ func TestPasswordsOpenTheServer(t *testing.T) {
 	for _, command := range [][]any{
 		{"ACL", "SETUSER", "locker", "on", ">p@ss", "~*", "&*", "+@all"},
 		{"ACL", "SETUSER", "reader", "on", ">p@ss", "~*", "+@read", "+info", "+client", "+hello", "+select"},
+		{"ACL", "SETUSER", "illiterate", "on", ">p@ss", "~*", "&*", "+@all", "-hgetall"},
 		{"CONFIG", "SET", "requirepass", "se/cret"},
 	} {
 		if err := direct.Do(t.Context(), command...).Err(); err != nil {
@@ -50,6 +51,8 @@ func TestPasswordsOpenTheServer(t *testing.T) {
 		"redis://:wrongword@" + server.Addr():       "WRONGPASS",
 		"redis://locker:wrongword@" + server.Addr(): "WRONGPASS",
 		"redis://reader:p%40ss@" + server.Addr():    "NOPERM",
+
+		"redis://illiterate:p%40ss@" + server.Addr(): "read holdfast:book: NOPERM",
 	} {
 		_, err := mustOpen(t, url).Connect(t.Context())
 		if err == nil || !strings.Contains(err.Error(), want) {

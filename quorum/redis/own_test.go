@@ -87,6 +87,24 @@ func replay(t *testing.T, steps []string) (told int) {
 	return told
 }
 
+// What writes nothing under a lock's name leaves no trace: a report of it is of
+// somebody else, even if a signer is called like the lock.
+func TestOnlySwapsAreRemembered(t *testing.T) {
+	o := newOwn(func() { t.Error("an overflow") })
+	requests := []quorum.Request{
+		read("orders"), heedingRead("orders"), checked("orders", version(1)), sign("orders", "", "signed {}"),
+		{Action: quorum.ReadBook, Name: "orders"}, {Action: quorum.Tear, Name: "orders"},
+	}
+	o.begin(requests)
+	if !o.reported([]byte("orders")) {
+		t.Error("a report of orders is taken for our own, while it is read and checked")
+	}
+	o.end(requests, make([]quorum.Vote, len(requests)))
+	if checks, _ := o.take(nil); len(checks) > 0 || len(o.traces) > 0 {
+		t.Errorf("%d names to look at and %d traces, want none", len(checks), len(o.traces))
+	}
+}
+
 func TestWhatIsRememberedOfOursIsBounded(t *testing.T) {
 	overflows := 0
 	o := newOwn(func() { overflows++ })

@@ -6,6 +6,12 @@
 // server takes the two together; every other swap is a small script. So each
 // request is one command, atomic in the server, and a batch is one pipeline.
 //
+// Beside the copies lie, for whoever looks with redis-cli: the book, a hash, in
+// holdfast:book; a notice of each lock that was released a while ago in
+// holdfast:gone:<lock>, until the lease would have run out; and the numbers that
+// were taken, a hash with a field for each bucket, in holdfast:marks. No lock is
+// called like that.
+//
 // What holds everywhere in here:
 //
 //   - Nothing is sent twice, and no connection is replaced in silence: go-redis is

@@ -1,9 +1,7 @@
 package redis
 
 import (
-	"context"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -203,45 +201,6 @@ func TestRemainingTellsNoTTLFromNearlyNone(t *testing.T) {
 	for pttl, want := range map[int64]time.Duration{-1: 0, 0: 1, 1: time.Millisecond, 60_000: time.Minute} {
 		if got := remaining(pttl); got != want {
 			t.Errorf("remaining(%d) = %v, want %v", pttl, got, want)
-		}
-	}
-}
-
-func BenchmarkBatchOf64(b *testing.B) {
-	for what, watched := range map[string]bool{"unwatched": false, "watched": true} {
-		b.Run(what, func(b *testing.B) { benchmarkBatches(b, watched) })
-	}
-}
-
-func benchmarkBatches(b *testing.B, watched bool) {
-	server := storetest.StartRedis(b)
-	store, err := New("redis://" + server.Addr())
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer store.Close()
-	if _, err := store.Connect(b.Context()); err != nil {
-		b.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	ctx, cancel := context.WithCancel(b.Context())
-	defer cancel()
-	if watched {
-		begun := make(chan struct{}, 1<<16)
-		wg.Go(func() { store.Watch(ctx, func(string) { begun <- struct{}{} }) })
-		<-begun
-	}
-	var requests []quorum.Request
-	for i := range 32 {
-		name := "lock" + strings.Repeat("x", i)
-		requests = append(requests, swap(name, nil, version(1)), swap(name, version(1), nil))
-	}
-	votes := make([]quorum.Vote, len(requests))
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := store.Do(b.Context(), requests, votes); err != nil {
-			b.Fatal(err)
 		}
 	}
 }

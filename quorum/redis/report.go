@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 
@@ -52,7 +53,10 @@ func (w *watcher) reported() error {
 	if err != nil {
 		return err
 	}
-	if len(name) == 0 || len(name) > maxName || string(name) == probeName {
+	if bytes.HasPrefix(name, []byte(ours)) {
+		return nil // ours or another proxy's: as many as there are locks taken and released
+	}
+	if len(name) == 0 || len(name) > maxName {
 		return w.flood.add() // no lock is called that
 	}
 	if !w.own.reported(name) {

@@ -12,7 +12,10 @@ import (
 // Store returns a client of the fake that is not connected yet.
 func (f *Fake) Store() quorum.Store { return &client{fake: f} }
 
-var errLost = errors.New("connection lost")
+var (
+	errLost   = errors.New("connection lost")
+	errJumped = errors.New("its clock jumped")
+)
 
 // A client is one store of a fake.
 type client struct {
@@ -21,6 +24,9 @@ type client struct {
 	// Guarded by fake.mu.
 	life   int // of the fake when this connection was opened; 0 is no connection
 	call   int // counts its connections
+	met    int // the life that it was connected to last
+	seen   int // the fake's jumps as it saw them last
+	jumps  int // how often it saw that there was one; never goes back
 	closed bool
 }
 
@@ -36,9 +42,30 @@ func (c *client) Connect(ctx context.Context) (string, error) {
 	if c.closed {
 		return "", fmt.Errorf("connect to fake %s: closed", f.name)
 	}
-	c.life = f.life
+	if c.met != f.life {
+		c.seen = f.jumps // nothing to compare with
+	}
+	c.jumpedLocked()
+	c.life, c.met = f.life, f.life
 	c.call++
-	return f.incarnationLocked(), nil
+	return c.incarnationLocked(), nil
+}
+
+// jumpedLocked reports whether the fake's clock jumped since c saw it last.
+func (c *client) jumpedLocked() bool {
+	if c.seen == c.fake.jumps {
+		return false
+	}
+	c.seen = c.fake.jumps
+	c.jumps++
+	return true
+}
+
+func (c *client) incarnationLocked() string {
+	if c.jumps == 0 {
+		return c.fake.incarnationLocked()
+	}
+	return fmt.Sprintf("%s/j%d", c.fake.incarnationLocked(), c.jumps)
 }
 
 func (c *client) hangUp() {
@@ -78,6 +105,7 @@ type parcel struct {
 	requests []quorum.Request
 	votes    []quorum.Vote // written before done is closed, then never again
 	lost     bool          // the server died first; written before done is closed
+	jumped   bool          // its clock did, before the answer; written before done is closed
 	done     chan struct{}
 }
 
@@ -139,8 +167,11 @@ func (c *client) Do(ctx context.Context, requests []quorum.Request, votes []quor
 		return err
 	}
 	err = p.wait(ctx, delay)
-	if err == nil && mute {
+	switch {
+	case err == nil && mute:
 		err = errLost
+	case err == nil && p.jumped:
+		err = errJumped
 	}
 	if err != nil {
 		c.hangUp()
@@ -151,7 +182,9 @@ func (c *client) Do(ctx context.Context, requests []quorum.Request, votes []quor
 	elapsed := max(f.clock.Now().Sub(start), 1)
 	for i := range votes {
 		votes[i] = p.votes[i]
-		votes[i].Elapsed = elapsed
+		if votes[i].Err == nil {
+			votes[i].Elapsed = elapsed
+		}
 	}
 	return nil
 }
@@ -202,7 +235,7 @@ func (c *client) Facts(ctx context.Context) (quorum.Facts, error) {
 		Kind:        "fake",
 		Version:     "1",
 		RunID:       f.incarnationLocked(),
-		Incarnation: f.incarnationLocked(),
+		Incarnation: c.incarnationLocked(),
 		Persistence: "none",
 		Eviction:    "none",
 	}, nil

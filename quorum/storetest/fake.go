@@ -19,30 +19,24 @@ type Fake struct {
 	late  bool
 
 	mu      sync.Mutex
-	kept    map[string]kept // guarded by mu
-	life    int             // guarded by mu; counts restarts
-	paused  bool            // guarded by mu
-	inbox   []*parcel       // guarded by mu; sent to a paused fake, in order
-	held    bool            // guarded by mu; batches are held up on their way
-	transit []*parcel       // guarded by mu; held up, in order
-	refusal error           // guarded by mu; what Connect fails with, or nil
-	deaf    int             // guarded by mu; so many batches are lost before they arrive
-	mute    int             // guarded by mu; so many answers are lost after acting
-	delay   time.Duration   // guarded by mu; from acting to the answer
-}
-
-// kept is what a fake keeps under one name.
-type kept struct {
-	data   []byte
-	timed  bool // it has a TTL
-	until  quorum.Time
-	opaque bool
+	memory                // guarded by mu
+	life    int           // guarded by mu; counts restarts
+	skew    time.Duration // guarded by mu; by how much its clock has jumped so far
+	jumps   int           // guarded by mu; counts the jumps
+	paused  bool          // guarded by mu
+	inbox   []*parcel     // guarded by mu; sent to a paused fake, in order
+	held    bool          // guarded by mu; batches are held up on their way
+	transit []*parcel     // guarded by mu; held up, in order
+	refusal error         // guarded by mu; what Connect fails with, or nil
+	deaf    int           // guarded by mu; so many batches are lost before they arrive
+	mute    int           // guarded by mu; so many answers are lost after acting
+	delay   time.Duration // guarded by mu; from acting to the answer
 }
 
 // NewFake returns an empty fake. Its incarnations are made of name, which should
 // be another one for each fake in a test.
 func NewFake(name string, clock quorum.Clock) *Fake {
-	return &Fake{name: name, clock: clock, kept: map[string]kept{}, life: 1}
+	return &Fake{name: name, clock: clock, memory: blank(), life: 1}
 }
 
 // NewLateFake returns a fake that carries out what comes in on earlier
@@ -59,7 +53,7 @@ func (f *Fake) Restart() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.life++
-	clear(f.kept)
+	f.memory = blank()
 	for _, p := range append(f.inbox, f.transit...) {
 		p.lose()
 	}
@@ -67,11 +61,22 @@ func (f *Fake) Restart() {
 	f.paused = false
 }
 
-// Flush takes every copy out; connections and incarnation stay.
+// Flush takes everything out; connections and incarnation stay.
 func (f *Fake) Flush() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	clear(f.kept)
+	f.memory = blank()
+}
+
+// Jump moves the fake's clock by d, from one moment to the next, forward or back.
+// What runs out does so by that clock. A store that was connected before notices
+// with its next batch: no vote of that counts, the connection is given up, and
+// the next Connect returns another incarnation.
+func (f *Fake) Jump(d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.skew += d
+	f.jumps++
 }
 
 // Pause stops the fake: what is sent to it waits.
@@ -150,7 +155,7 @@ func (f *Fake) Delay(d time.Duration) {
 func (f *Fake) Plant(name string, value []byte, ttl time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.kept[name] = kept{data: append([]byte{}, value...), timed: ttl > 0, until: f.clock.Now().Add(ttl)}
+	f.kept[name] = kept{data: append([]byte{}, value...), timed: ttl > 0, until: f.nowLocked().Add(ttl)}
 }
 
 // PlantOpaque puts something under name that is no copy.
@@ -188,7 +193,7 @@ func (f *Fake) Copies() map[string]*quorum.Copy {
 	return copies
 }
 
-// Incarnation returns what Connect would.
+// Incarnation returns what Connect would, if the clock never jumped.
 func (f *Fake) Incarnation() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -203,6 +208,9 @@ func (f *Fake) arriveLocked(p *parcel) {
 		f.inbox = append(f.inbox, p)
 		return
 	}
-	f.carryOutLocked(p.requests, p.votes)
+	for i := range p.requests {
+		p.votes[i] = f.answerLocked(&p.requests[i])
+	}
+	p.jumped = len(p.requests) > 0 && p.from.jumpedLocked()
 	close(p.done)
 }

@@ -19,10 +19,13 @@ func TestLateFakeKeepsTheStorePromises(t *testing.T) {
 }
 
 func rigOf(t *testing.T, f *Fake) Rig {
-	store := f.Store()
-	t.Cleanup(func() { store.Close() })
+	another := func() quorum.Store {
+		store := f.Store()
+		t.Cleanup(func() { store.Close() })
+		return store
+	}
 	return Rig{
-		Store: store, Restart: f.Restart, Flush: f.Flush, Pause: f.Pause, Resume: f.Resume,
+		Store: another(), Another: another, Restart: f.Restart, Flush: f.Flush, Pause: f.Pause, Resume: f.Resume,
 		Plant: f.Plant, Fetch: f.Fetch,
 	}
 }

@@ -2,38 +2,99 @@ package storetest
 
 import (
 	"bytes"
+	"fmt"
+	"maps"
+	"strings"
 	"time"
 
 	"holdfast/quorum"
 )
 
-// carryOutLocked is what a store does with requests: compare the bytes that are
-// there, and put others in their place.
-func (f *Fake) carryOutLocked(requests []quorum.Request, votes []quorum.Vote) {
-	for i, r := range requests {
-		there, ok := f.lookLocked(r.Name)
-		if r.Action == quorum.Read {
-			votes[i] = quorum.Vote{Verdict: quorum.Granted, Found: there.copy(), FoundLeft: f.leftLocked(there)}
-			continue
-		}
-		if !granted(&r, there, ok) {
-			votes[i] = quorum.Vote{Verdict: quorum.Refused, Found: there.copy()}
-			continue
-		}
-		votes[i] = quorum.Vote{Verdict: quorum.Granted}
-		if r.OrNone {
-			votes[i].Found = there.copy()
-		}
-		if r.Next == nil {
-			delete(f.kept, r.Name)
-			continue
-		}
-		f.kept[r.Name] = kept{
-			data:  append([]byte{}, r.Next.Encode()...),
-			timed: true,
-			until: f.clock.Now().Add(max(r.TTL, time.Millisecond)),
-		}
+// kept is what a fake keeps under one name.
+type kept struct {
+	data   []byte
+	timed  bool // it has a TTL
+	until  quorum.Time
+	opaque bool
+}
+
+// answerLocked carries out one request.
+func (f *Fake) answerLocked(r *quorum.Request) quorum.Vote {
+	switch r.Action {
+	case quorum.ReadBook:
+		return quorum.Vote{Verdict: quorum.Granted, Book: maps.Clone(f.book)}
+	case quorum.Sign:
+		return f.signLocked(r)
+	case quorum.Tear:
+		clear(f.book)
+		return quorum.Vote{Verdict: quorum.Granted}
 	}
+	if err := reserved(r); err != nil {
+		return quorum.Vote{Err: err, Unsent: true}
+	}
+	switch r.Action {
+	case quorum.Read:
+		return f.readLocked(r)
+	case quorum.Check:
+		return f.checkLocked(r)
+	}
+	return f.swapLocked(r)
+}
+
+// reserved says why a request is not carried out: names that begin like this are
+// those of the store's own books, and only one of them may be looked at.
+func reserved(r *quorum.Request) error {
+	if !strings.HasPrefix(r.Name, "holdfast:") || r.Action == quorum.Read && r.Name == "holdfast:beat" {
+		return nil
+	}
+	return fmt.Errorf("%.60q is no lock's name: what begins with \"holdfast:\" is holdfast's own", r.Name)
+}
+
+func (f *Fake) readLocked(r *quorum.Request) quorum.Vote {
+	there, _ := f.lookLocked(r.Name)
+	v := quorum.Vote{Verdict: quorum.Granted, Found: there.copy(), FoundLeft: f.leftLocked(there)}
+	if r.Heed {
+		v.Gone = f.noticeLocked(r.Name).version
+	}
+	return v
+}
+
+func (f *Fake) checkLocked(r *quorum.Request) quorum.Vote {
+	there, ok := f.lookLocked(r.Name)
+	exactly := *r
+	exactly.OrNone = false
+	if !granted(&exactly, there, ok) {
+		return quorum.Vote{Verdict: quorum.Refused, Found: there.copy()}
+	}
+	return quorum.Vote{Verdict: quorum.Granted, Found: there.copy()}
+}
+
+// swapLocked is what a store does with a swap: compare the bytes that are there,
+// and put others in their place.
+func (f *Fake) swapLocked(r *quorum.Request) quorum.Vote {
+	f.endLocked(r)
+	there, ok := f.lookLocked(r.Name)
+	gone, mark := f.forbidLocked(r)
+	if !granted(r, there, ok) || gone != 0 || mark != 0 {
+		return quorum.Vote{Verdict: quorum.Refused, Found: there.copy(), Gone: gone, Mark: mark}
+	}
+	v := quorum.Vote{Verdict: quorum.Granted}
+	if r.OrNone {
+		v.Found = there.copy()
+	}
+	if r.Next == nil {
+		delete(f.kept, r.Name)
+		return v
+	}
+	if r.Mark {
+		f.marks[quorum.Bucket(r.Name)] = r.Next.Version
+	}
+	f.kept[r.Name] = kept{
+		data:  append([]byte{}, r.Next.Encode()...),
+		timed: true,
+		until: f.nowLocked().Add(max(r.TTL, time.Millisecond)),
+	}
+	return v
 }
 
 func granted(r *quorum.Request, there kept, ok bool) bool {
@@ -50,18 +111,21 @@ func granted(r *quorum.Request, there kept, ok bool) bool {
 // out.
 func (f *Fake) lookLocked(name string) (kept, bool) {
 	k, ok := f.kept[name]
-	if ok && k.timed && f.clock.Now() >= k.until {
+	if ok && k.timed && f.nowLocked() >= k.until {
 		delete(f.kept, name)
 		return kept{}, false
 	}
 	return k, ok
 }
 
+// nowLocked is the time by the fake's own clock.
+func (f *Fake) nowLocked() quorum.Time { return f.clock.Now().Add(f.skew) }
+
 func (f *Fake) leftLocked(k kept) time.Duration {
 	if !k.timed {
 		return 0
 	}
-	return k.until.Sub(f.clock.Now())
+	return k.until.Sub(f.nowLocked())
 }
 
 // copy returns nil for the zero kept.

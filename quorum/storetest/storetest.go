@@ -23,6 +23,8 @@ import (
 // Plant and Fetch are handed plain names only, letters and digits.
 type Rig struct {
 	Store quorum.Store // not connected yet; whoever made it closes it
+	// Another makes one more store of the same server, not connected either.
+	Another func() quorum.Store
 
 	Restart func() // kills the server and starts it again, empty, at the same address
 	Flush   func() // empties it, and leaves it running
@@ -62,6 +64,24 @@ func Run(t *testing.T, fresh func(t *testing.T) Rig) {
 		{"NothingOfAnEarlierConnectionComesLate", testLate},
 		{"ARestartIsAnotherIncarnation", testRestart},
 		{"AFlushTakesEveryCopy", testFlush},
+		{"CheckTellsWhetherExactlyPrevIsThere", testCheck},
+		{"AGuardedSwapIsStrictToo", testGuarded},
+		{"ANoticeStopsWhatHasEnded", testHeed},
+		{"ANoticeIsLeftWhateverComesOfTheSwap", testNotice},
+		{"ALaterNoticeStays", testLaterNotice},
+		{"ANoticeStaysForItsTime", testNoticeTTL},
+		{"NoTwoNamesShareANotice", testNoticeNames},
+		{"AMarkIsPassedUpwardsOnly", testMark},
+		{"ARefusedSwapLeavesNoMark", testRefusedMark},
+		{"EachBucketHasItsMark", testBuckets},
+		{"SignReplacesExactlyWas", testSign},
+		{"OnlyKeepsStrangersOut", testOnly},
+		{"OneOfTwoSignersWins", testSignRace},
+		{"AFlushVoidsAPendingSignature", testVoided},
+		{"TheBookShowsWhatItsBatchSigned", testReadBookLast},
+		{"TearTakesTheBookAlone", testTear},
+		{"BookNoticesAndMarksAreForgottenToo", testForgets},
+		{"NamesOfOurOwnAreNoLocks", testReserved},
 		{"FactsArePlausible", testFacts},
 		{"AClosedStoreStaysClosed", testClosed},
 	} {

@@ -11,6 +11,21 @@ import (
 // testStrict tries every kind of prev on every kind of thing that may be there.
 // A swap that is refused must name what is there, and leave it.
 func testStrict(t *testing.T, rig Rig) {
+	testStrictly(t, rig, func(r quorum.Request) quorum.Request { return r })
+}
+
+// testGuarded does the same with swaps that nothing but prev can refuse, though
+// they leave notices, heed them, and mark numbers that rise.
+func testGuarded(t *testing.T, rig Rig) {
+	version := uint64(20)
+	testStrictly(t, rig, func(r quorum.Request) quorum.Request {
+		version++
+		r.Next = mine("next", 20, version)
+		return ending(guarded(r))
+	})
+}
+
+func testStrictly(t *testing.T, rig Rig, as func(quorum.Request) quorum.Request) {
 	b := connected(t, rig)
 	kinds := map[string]*quorum.Copy{
 		"none":            nil,
@@ -33,11 +48,11 @@ func testStrict(t *testing.T, rig Rig) {
 				b.clear(name)
 				b.plant(name, present)
 				granted := there == asked || or && present == nil
-				r := swap(name, prev, next)
+				r := as(swap(name, prev, next))
 				r.OrNone = or
 				if granted {
 					b.must(quorum.Granted, r)
-					b.find(name, next)
+					b.find(name, r.Next)
 					continue
 				}
 				if v := b.must(quorum.Refused, r); !v.Found.Equal(present) {
@@ -49,7 +64,7 @@ func testStrict(t *testing.T, rig Rig) {
 		opaque := &quorum.Copy{Opaque: true}
 		b.clear("opaque" + there)
 		b.plant("opaque"+there, present)
-		b.must(quorum.Refused, swap("opaque"+there, opaque, next))
+		b.must(quorum.Refused, as(swap("opaque"+there, opaque, next)))
 		b.find("opaque"+there, present)
 	}
 }

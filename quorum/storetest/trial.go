@@ -80,6 +80,10 @@ func orNone(r quorum.Request) quorum.Request {
 
 func read(name string) quorum.Request { return quorum.Request{Action: quorum.Read, Name: name} }
 
+func check(name string, prev *quorum.Copy) quorum.Request {
+	return quorum.Request{Action: quorum.Check, Name: name, Prev: prev}
+}
+
 // mine returns a copy made by change fence and last changed by version.
 func mine(value string, fence, version uint64) *quorum.Copy {
 	return &quorum.Copy{
@@ -92,10 +96,20 @@ func mine(value string, fence, version uint64) *quorum.Copy {
 func foreign(value string) *quorum.Copy { return &quorum.Copy{Value: []byte(value)} }
 
 func show(r quorum.Request) string {
-	if r.Action == quorum.Read {
-		return fmt.Sprintf("read %.40q", r.Name)
+	switch r.Action {
+	case quorum.Read:
+		return fmt.Sprintf("read %.40q, heed %t", r.Name, r.Heed)
+	case quorum.Check:
+		return fmt.Sprintf("check %.40q for %s", r.Name, showCopy(r.Prev))
+	case quorum.ReadBook:
+		return "read the book"
+	case quorum.Sign:
+		return fmt.Sprintf("sign %q with %.60q for %.60q, only %q", r.Name, r.Line, r.Was, r.Only)
+	case quorum.Tear:
+		return "tear the book"
 	}
-	return fmt.Sprintf("swap %.40q from %s to %s, or none %t", r.Name, showCopy(r.Prev), showCopy(r.Next), r.OrNone)
+	return fmt.Sprintf("swap %.40q from %s to %s, or none %t, heed %t, gone %v, mark %t",
+		r.Name, showCopy(r.Prev), showCopy(r.Next), r.OrNone, r.Heed, r.Gone, r.Mark)
 }
 
 func showCopy(c *quorum.Copy) string {

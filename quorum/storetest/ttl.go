@@ -38,7 +38,7 @@ func testStays(t *testing.T, rig Rig) {
 func testTTL(t *testing.T, rig Rig) {
 	b := connected(t, rig)
 	first, second := mine("a", 1, 1), mine("a", 1, 2)
-	for _, ttl := range []time.Duration{
+	for i, ttl := range []time.Duration{
 		500 * time.Millisecond,
 		1500*time.Millisecond + 1,
 		30 * time.Second,
@@ -52,6 +52,7 @@ func testTTL(t *testing.T, rig Rig) {
 		b.lives(name, ttl, orNone(swap(name, second, first)))
 		b.must(quorum.Granted, swap(name, first, nil))
 		b.lives(name, ttl, orNone(swap(name, second, first)))
+		b.lives(name, 2*ttl, ending(guarded(swap(name, first, mine("a", 1, uint64(3+i))))))
 	}
 }
 
