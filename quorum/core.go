@@ -440,6 +440,7 @@ const (
 	breakOutlive                           // let the copy of an undecided change end before what it replaces
 	breakTooSlow                           // grant what has no validity left
 
+	breakPeers       // nothing: histories with peers only
 	breakUnread      // rule 1: count votes whatever the book says
 	breakEpoch       // rule 2: count what an older epoch said
 	breakReseed      // rule 3: sign before every lease is back

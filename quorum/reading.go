@@ -120,13 +120,15 @@ func (c *Core) endRead(now Time, r *reading) {
 	}
 	for p, i := range r.names {
 		name := r.op.Names[i]
-		lease, err := c.foreign(now, name, r.answers[p*n:(p+1)*n])
+		answers := r.answers[p*n : (p+1)*n]
+		lease, plain, err := c.found(now, name, r.gone[p], answers)
+		if !plain {
+			c.again(now, r.op)
+			return
+		}
 		if err != nil {
 			c.settle(r.op, Result{Outcome: Failed, Err: err, Took: now.Sub(r.op.began)})
 			return
-		}
-		if c.peered() {
-			lease = c.current(now, name, lease, r.gone[p], r.answers[p*n:(p+1)*n])
 		}
 		r.op.view.found[i] = lease
 	}
@@ -153,7 +155,7 @@ func (c *Core) foreign(now Time, name string, answers []answer) (*Lease, error) 
 		case a.copy == nil:
 			count.Refused++
 		default:
-			if left := c.lefts(now, a.copy, answers); len(left) > len(bestLeft) || len(left) == len(bestLeft) && best != nil && a.copy.Version > best.Version {
+			if left := c.lefts(now, a.copy, answers); len(left) > len(bestLeft) {
 				best, bestLeft = a.copy, left
 			}
 		}
@@ -165,7 +167,6 @@ func (c *Core) foreign(now Time, name string, answers []answer) (*Lease, error) 
 		return &Lease{
 			Name: name, Value: best.Value, Fence: best.Fence, Version: best.Version,
 			TTL: left, Until: Until(now, left), Untimed: left == c.cfg.MaxTTL, Foreign: true, Opaque: best.Opaque,
-			last: Until(now, bestLeft[len(bestLeft)-1]+Drift(bestLeft[len(bestLeft)-1])),
 		}, nil
 	case len(bestLeft) == 0 && count.Refused <= len(answers)-c.cfg.Need:
 		return nil, fmt.Errorf("read %q: %d of %d stores answered, need %d: %w: %w",
@@ -219,44 +220,41 @@ func (c *Core) settled(answers []answer) bool {
 	return out == 0 || none >= c.cfg.Need && none > len(answers)-c.cfg.Need
 }
 
-// current returns the lease that a name has, of what the table has and what the
-// stores showed to be, perhaps, somebody's: with a quorum of them a newer copy
-// is, and else what the table has stands, unless a notice says that it ended.
-func (c *Core) current(now Time, name string, found *Lease, gone Number, answers []answer) *Lease {
+// found returns the lease that a name has, and false if that can't be told yet.
+// With peers it is what the stores show, unless our table has what they do not
+// rule out.
+func (c *Core) found(now Time, name string, gone Number, answers []answer) (lease *Lease, plain bool, err error) {
+	if !c.peered() {
+		lease, err = c.foreign(now, name, answers)
+		return lease, true, err
+	}
 	s := c.slots[name]
 	c.endedBy(s, gone)
 	mine := c.live(now, s)
-	if found != nil && found.Version != 0 && found.Version <= gone {
-		found = nil // what is left of it is being taken out
-	}
+	lease, plain, err = c.shown(now, name, gone, answers)
 	switch {
-	case mine == nil || found == nil:
-		if mine != nil {
-			return mine
-		}
-		return found
-	case found.Version == mine.Version, s.or != nil && found.Version == s.or.Version:
-		return mine
+	case mine == nil, err != nil:
+		return lease, plain, err
+	case lease == nil || lease.Version <= mine.Version || s.or != nil && lease.Version == s.or.Version:
+		// A live lease of ours whose copies vanished, or are being changed by
+		// somebody: it gets them back, and denies until then.
+		return mine, true, nil
 	}
-	theirs, ours, silent := 0, 0, 0
+	// A newer copy takes its place only if ours has no quorum left.
+	have := 0
 	for _, a := range answers {
-		switch {
-		case !a.in || a.err != nil:
-			silent++
-		case a.copy == nil:
-		case a.copy.Version == found.Version:
-			theirs++
-		case a.copy.Version == mine.Version || s.or != nil && a.copy.Version == s.or.Version:
-			ours++
+		if !a.in || a.err != nil || a.copy != nil && (a.copy.Version == mine.Version || s.or != nil && a.copy.Version == s.or.Version) {
+			have++
 		}
 	}
-	if theirs >= c.cfg.Need || ours+silent < c.cfg.Need && found.Version > mine.Version {
-		if found.Fence != mine.Fence && found.Version > mine.Version {
-			c.event("lease.lost", -1, name, "%d of %d stores have another lease, %v, in the place of ours, %v", theirs, len(answers), found.Version, mine.Version)
-		}
-		return found
+	theirs := len(c.lefts(now, lease.Copy(), answers))
+	if theirs < c.cfg.Need && have >= c.cfg.Need {
+		return mine, true, nil
 	}
-	return mine
+	if lease.Fence != mine.Fence {
+		c.event("lease.lost", -1, name, "%d of %d stores have another lease, %v, in the place of ours, %v", theirs, len(answers), lease.Version, mine.Version)
+	}
+	return lease, true, nil
 }
 
 // endedBy lets a lease of the table go if a notice says that it ended.
@@ -271,6 +269,7 @@ func (c *Core) endedBy(s *slot, gone Number) {
 func (c *Core) drop(s *slot) {
 	c.clear(s)
 	c.write(Record{Entries: []Entry{{Name: s.name}}}, false, nil)
+	c.forget(s)
 }
 
 // sight is what must not be done: a newer copy does not show that the change

@@ -14,6 +14,7 @@ type hold struct {
 	until  Time      // by the client's own count of the whole TTL, or when it let go
 	valid  Time      // until when it was told that it may rely on it
 	asked  *simProxy // of which an answer about it is awaited
+	doubt  bool      // whether its token is the one that peers see
 }
 
 func lockName(i int) string { return fmt.Sprintf("lock%d", i) }
@@ -74,8 +75,10 @@ func (c *simClient) drop() {
 
 func (c *simClient) token() string {
 	c.tokens++
-	if c.w.chance(0.1) {
-		return "1" // some clients always use the same
+	if len(c.w.nodes) == 1 && c.w.chance(0.1) {
+		// Some clients always use the same. A request that a paused proxy carries
+		// out late is then taken for one of the next hold: those clients are lost.
+		return "1"
 	}
 	return fmt.Sprintf("c%d.%d", c.id, c.tokens)
 }
@@ -214,7 +217,7 @@ func (c *simClient) extend(n *simNode, h *hold) {
 			if w.chance(0.1) {
 				w.after(w.upTo(time.Millisecond), w.fault)
 			}
-		case r.Outcome == Unchanged && h.until > w.now && h.token != "1":
+		case r.Outcome == Unchanged && h.until > w.now && h.token != "1" && !h.doubt && n.listed():
 			w.fail("client %d holds %s until %v, and was told otherwise", c.id, h.name, h.until)
 		}
 	}})
@@ -248,7 +251,8 @@ func (c *simClient) handOver(n *simNode, h *hold) {
 		case r.Outcome == Changed:
 			c.granted(h.name, token, sent.Add(ttl), r.Leases[0], r.Validity)
 		case before > w.now && w.alone(h):
-			h.until = before // it is still the holder
+			h.until = before           // it is still the holder
+			h.doubt = len(w.nodes) > 1 // but a peer may see the new token until that is undone
 			c.mine = append(c.mine, h)
 		}
 	}})

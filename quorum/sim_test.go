@@ -11,8 +11,11 @@ import (
 )
 
 var (
-	simRuns = flag.Int("sim.runs", 2000, "histories to simulate")
-	simSeed = flag.Uint64("sim.seed", 0, "simulate this one history only, and tell it")
+	simRuns   = flag.Int("sim.runs", 2000, "histories to simulate")
+	simFrom   = flag.Int("sim.from", 1, "seed of the first of them")
+	simBroken = flag.Int("sim.broken", 20000, "histories to simulate with each rule broken")
+	simBreaks = flag.Uint("sim.breaks", 0, "the rules to break in that one history")
+	simSeed   = flag.Uint64("sim.seed", 0, "simulate this one history only, and tell it")
 )
 
 const (
@@ -35,6 +38,9 @@ func sortedKeys[V any](m map[string]V) []string {
 func newWorld(seed uint64, breaks breakage) *world {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	proxies := []int{1, 1, 2, 3}[rng.IntN(4)]
+	if breaks >= breakPeers { // that is about peers
+		proxies = 2 + rng.IntN(2)
+	}
 	n := []int{0, 1, 3, 3, 3, 5}[rng.IntN(6)]
 	if proxies > 1 {
 		n = []int{1, 3, 3, 3, 5}[rng.IntN(5)]
@@ -373,7 +379,7 @@ func (w *world) tidy(n *simNode) {
 
 func TestNoScheduleGrantsALockTwice(t *testing.T) {
 	if *simSeed != 0 {
-		w := simulate(*simSeed, 0)
+		w := simulate(*simSeed, breakage(*simBreaks))
 		t.Logf("seed %d: %+v\n%s", *simSeed, w.stats, strings.Join(w.trace, "\n"))
 		if len(w.wrong) > 0 {
 			t.Errorf("seed %d: %s", *simSeed, w.wrong[0])
@@ -382,8 +388,8 @@ func TestNoScheduleGrantsALockTwice(t *testing.T) {
 	}
 	var total simStats
 	for i := range *simRuns {
-		seed := uint64(i + 1)
-		w := simulate(seed, 0)
+		seed := uint64(*simFrom + i)
+		w := simulate(seed, breakage(*simBreaks))
 		if len(w.wrong) > 0 {
 			t.Fatalf("seed %d (go test ./quorum -run %s -sim.seed %d -v): %s\n%s", seed, t.Name(), seed, w.wrong[0], w.story())
 		}
@@ -421,8 +427,27 @@ func TestEachBrokenRuleIsNoticed(t *testing.T) {
 		{"let the end of a lease erase the change that follows", breakExpiry},
 		{"let an undecided copy end before what it replaces", breakOutlive},
 		{"grant what has no validity left", breakTooSlow},
+		{"rule 1: count votes whatever the book says", breakUnread},
+		{"rule 1: let votes stand of a store that forgot since", breakVoid},
+		{"rule 2: count what an older epoch said", breakEpoch},
+		{"rule 3: sign before every lease is back", breakReseed},
+		{"rule 4: put our lease over somebody else's", breakOver},
+		{"rule 5: ask a store that not every peer has signed", breakWhole},
+		{"rule 5: take a silent peer for dead at once", breakOutwait},
+		{"rule 5: believe in peers that may have missed a jump", breakSure},
+		{"rule 6: believe in signatures of an earlier incarnation", breakIncarnation},
+		{"rule 7: sign with an empty journal", breakFresh},
+		{"rule 8: take numbers that others may have passed", breakMarks},
+		{"rule 8: let a lease go when a newer copy is seen", breakSight},
+		{"rule 9: serve beside those who are not on the list", breakStrangers},
+		{"rule 10: put back without looking for a notice", breakNotices},
+		{"rule 10: deny by the own table", breakDeny},
+		{"section 3: swap where there is no copy", breakStrict},
+		{"section 3: let an extension keep its version", breakVersion},
+		{"replace in the stores before the journal knows", breakDiskFirst},
+		{"leave what a failed change replaced to its author", breakAdopt},
 	} {
-		const most = 20000
+		most := *simBroken
 		noticed := 0
 		var how string
 		for i := 1; i <= most && noticed == 0; i++ {
@@ -433,6 +458,11 @@ func TestEachBrokenRuleIsNoticed(t *testing.T) {
 		if noticed == 0 {
 			t.Errorf("rule broken: %s: not noticed in %d histories", rule.name, most)
 			continue
+		}
+		if rule.breaks > breakPeers { // and it is the broken rule that does it
+			if w := simulate(uint64(noticed), breakPeers); len(w.wrong) > 0 {
+				t.Errorf("seed %d, no rule broken: %s\n%s", noticed, w.wrong[0], w.story())
+			}
 		}
 		t.Logf("%-55s noticed after %5d histories: %s", rule.name, noticed, how)
 	}

@@ -110,6 +110,9 @@ type simNode struct {
 	paused Time      // nothing happens there before that
 }
 
+// listed reports whether the node's proxy is one of the group.
+func (n *simNode) listed() bool { return len(n.cfg.Peers) > 0 || n.id == 0 }
+
 // running returns a node whose proxy is up, any of them; nil if there is none.
 func (w *world) running() *simNode {
 	for range 4 {

@@ -371,7 +371,6 @@ func (c *Core) putBack(now Time, ask *Ask, vote Vote) {
 	if vote.Gone != 0 && s != nil && (s.running == nil || s.running.rest == nil) {
 		c.endedBy(s, vote.Gone) // a peer's client let it go
 		if s.lease == nil {
-			c.leaveSlot(s)
 			return
 		}
 	}
@@ -398,9 +397,9 @@ func (c *Core) putBack(now Time, ask *Ask, vote Vote) {
 			c.vanish(ask.Store, ask.Name)
 		}
 		c.has(ask.Store, s)
-	case c.covers(s, vote.Found, ask.Next):
+	case c.covers(s, vote.Found, ask.Next) && !c.refreshes(ask, vote.Found):
 		c.has(ask.Store, s)
-	case !ask.again && (c.leftover(ask.Name, vote.Found) || c.overrules(ask.Store, s, vote.Found)):
+	case !ask.again && (c.leftover(ask.Name, vote.Found) || c.refreshes(ask, vote.Found) || c.overrules(ask.Store, s, vote.Found)):
 		second := *ask
 		second.Prev, second.OrNone, second.again = vote.Found, true, true
 		c.ask(&second)
@@ -425,6 +424,12 @@ func (c *Core) covers(s *slot, found, next *Copy) bool {
 	return c.peered() && found.Version > next.Version && (found.Fence == next.Fence || s.or != nil && found.Fence == s.or.Fence)
 }
 
+// refreshes reports whether a copy that is there must be put there again: before
+// we sign, since the store's clock may have jumped and let it end too early.
+func (c *Core) refreshes(ask *Ask, found *Copy) bool {
+	return c.peered() && !ask.again && c.stores[ask.Store].phase == Pending && found != nil && found.Version == ask.Next.Version
+}
+
 // overrules reports whether our lease may take the place of what is in a store.
 //
 // Rule 4: only before our signature, and only of an older version of the same
@@ -441,11 +446,4 @@ func (c *Core) overrules(store int, s *slot, found *Copy) bool {
 		return false
 	}
 	return found.Fence == s.lease.Fence || s.or == nil && !s.unsure
-}
-
-// leaveSlot forgets a slot that is of no use any more.
-func (c *Core) leaveSlot(s *slot) {
-	if s.running == nil {
-		c.forget(s)
-	}
 }
