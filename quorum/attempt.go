@@ -14,7 +14,6 @@ type attempt struct {
 	ballots  []ballot // of part p in store i: [p*stores+i]
 	counts   []Count  // by part
 	start    Time     // from here validity counts
-	version  Number
 	onDisk   bool
 	asked    bool // the stores were
 	decided  bool
@@ -48,7 +47,7 @@ func (c *Core) attempt(now Time, op *Op, parts []Part) {
 		parts = c.alsoRead(op, parts)
 	}
 	a := &attempt{
-		op: op, parts: parts, named: named, start: now, version: c.number(),
+		op: op, parts: parts, named: named, start: now,
 		next:    make([]*Lease, len(parts)),
 		ballots: make([]ballot, len(c.cfg.Stores)*len(parts)),
 		counts:  make([]Count, len(parts)),
@@ -287,7 +286,10 @@ func (c *Core) prepare(a *attempt, p int) {
 	if part.Drop || part.check {
 		return
 	}
-	fence, version := a.version, a.version
+	// Each part has a number of its own: of two names of one bucket, the second
+	// would else be refused for the first one's mark.
+	version := c.number()
+	fence := version
 	if part.Renew && part.Prev != nil && part.Prev.Version != 0 {
 		fence = part.Prev.Fence
 		if c.breaks&breakVersion != 0 {

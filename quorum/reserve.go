@@ -4,7 +4,7 @@ package quorum
 // more numbers, or has written some of what is queued for it. Votes may fail
 // faster than a disk writes, and what failed was to be written too.
 func (c *Core) dry() bool {
-	return MakeNumber(c.count+1, c.cfg.Author) >= c.limit || c.out.Full()
+	return MakeNumber(c.count+MaxNames, c.cfg.Author) >= c.limit || c.out.Full()
 }
 
 // number returns a number that no change ever had.

@@ -119,6 +119,9 @@ func simulate(seed uint64, breaks breakage) *world {
 		w.after(w.upTo(simLength), func() { s.saved = s.clone() })
 	}
 	if len(w.nodes) > 1 && w.rng.IntN(10) == 0 {
+		// A stranger that comes to a store with a blank book can't be told from its
+		// rightful owner: no store forgets here.
+		w.faithful = true
 		w.after(w.upTo(simLength), w.intrude)
 	}
 	start := w.now
@@ -177,7 +180,7 @@ func (w *world) fault() {
 		return
 	}
 	switch {
-	case len(w.stores) > 0 && w.chance(0.6) && w.direct == nil:
+	case len(w.stores) > 0 && w.chance(0.6) && w.direct == nil && !w.faithful:
 		w.stats.forgot++
 		w.storeFault(w.stores[w.rng.IntN(len(w.stores))])
 		if w.chance(0.2) { // and others with it

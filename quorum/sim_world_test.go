@@ -25,13 +25,14 @@ type world struct {
 	stores []*simStore
 	nonces int
 
-	calm   bool // faults are over: everything must come right again
-	holds  map[string][]*hold
-	fences map[string]Number
-	direct map[string]*hold // by those who lock directly in the stores; nil where stores forget
-	wrong  []string
-	trace  []string
-	stats  simStats
+	faithful bool // no store forgets
+	calm     bool // faults are over: everything must come right again
+	holds    map[string][]*hold
+	fences   map[string]Number
+	direct   map[string]*hold // by those who lock directly in the stores; nil where stores forget
+	wrong    []string
+	trace    []string
+	stats    simStats
 }
 
 type simStats struct {

@@ -166,8 +166,10 @@ func (c *conn) lookAndWrite(ctx context.Context, tasks []*task) error {
 }
 
 // look asks what is there and returns the tasks that have something to write. A
-// notice that is to be left is looked at before the copy, any other behind it:
-// whoever sees neither copy nor notice must not have come before both.
+// notice that is to be left is looked at before the copy: if it stands there
+// already, the copy was seen behind it, see [conn.raise]. Any other is looked at
+// behind the copy: it comes before the copy goes, so that whoever no longer sees
+// the copy sees the notice.
 func (c *conn) look(ctx context.Context, tasks []*task) ([]*task, error) {
 	before := levels(tasks, func(t *task, l *level) bool { return l == t.notice && t.leavesNotice() })
 	behind := levels(tasks, func(t *task, l *level) bool { return l == t.mark || !t.leavesNotice() })

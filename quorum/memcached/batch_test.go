@@ -13,36 +13,54 @@ import (
 )
 
 // A meddler is a connection on which somebody else is quicker: meddle is called
-// before every write that carries a change.
+// before every write that carries a change, and behind is called once a change of
+// a copy was carried out, before what is looked at behind it is sent.
 type meddler struct {
 	net.Conn
-	meddle func()
+	meddle, behind func(change string)
 }
 
 func (m *meddler) Write(b []byte) (int, error) {
-	if bytes.HasPrefix(b, []byte("ms ")) || bytes.HasPrefix(b, []byte("md ")) {
-		m.meddle()
+	if change := string(b); strings.Contains("ms md ma ", change[:3]) {
+		m.meddle(change)
 	}
-	return m.Conn.Write(b)
+	end := bytes.Index(b, []byte("\r\nmg ")) + len("\r\n")
+	if !bytes.HasPrefix(b, []byte("ms ")) || end < len("\r\n") {
+		return m.Conn.Write(b)
+	}
+	if n, err := m.Conn.Write(b[:end]); err != nil {
+		return n, err
+	}
+	m.behind(string(b[:end]))
+	n, err := m.Conn.Write(b[end:])
+	return end + n, err
+}
+
+// through returns a connected store for s whose connection the meddler is in.
+func through(s server, m meddler) *Store {
+	s.t.Helper()
+	store := s.unconnected()
+	store.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		nc, err := new(net.Dialer).DialContext(ctx, network, addr)
+		return &meddler{nc, m.meddle, m.behind}, err
+	}
+	mustConnect(s.t, store)
+	return store
 }
 
 // meddled returns a connected store for s. The n-th change of each batch is
 // preceded by the n-th of lines, which a stranger sends.
 func meddled(s server, lines ...string) *Store {
 	s.t.Helper()
-	store := s.unconnected()
-	store.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		nc, err := new(net.Dialer).DialContext(ctx, network, addr)
-		return &meddler{nc, func() {
-			if len(lines) > 0 {
-				s.ask(lines[0])
-				lines = lines[1:]
-			}
-		}}, err
-	}
-	mustConnect(s.t, store)
-	return store
+	return through(s, meddler{behind: nothing, meddle: func(string) {
+		if len(lines) > 0 {
+			s.ask(lines[0])
+			lines = lines[1:]
+		}
+	}})
 }
+
+func nothing(string) {}
 
 func TestWhoeverComesBetweenLookAndWriteIsSeen(t *testing.T) {
 	s := startServer(t)
@@ -84,13 +102,7 @@ func TestWhoeverComesBetweenLookAndWriteIsSeen(t *testing.T) {
 			if v.Unsent != (c.verdict == quorum.Silent) {
 				t.Errorf("unsent %t, want what is true of silence: nothing was changed", v.Unsent)
 			}
-			var after *quorum.Copy
-			if data, _, ok := s.fetch("lock"); ok {
-				after = quorum.DecodeCopy(data)
-			}
-			if !after.Equal(c.after) {
-				t.Errorf("afterwards %s is there, want %s", show(after), show(c.after))
-			}
+			s.keeps("afterwards", "lock", c.after)
 		})
 	}
 }

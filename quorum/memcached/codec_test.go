@@ -20,7 +20,14 @@ func TestCommandsOnTheWire(t *testing.T) {
 		{command{verb: set, key: "k", seconds: 2, flags: 5}, "ms k 0 T2 F5 ME O7\r\n\r\n"},
 		{command{verb: set, key: "k", data: []byte("a"), seconds: 2, cas: 9}, "ms k 1 T2 C9 O7\r\na\r\n"},
 		{command{verb: set, key: "k", data: long, seconds: 2, cas: 9}, "ms k 100000 T2 C9 O7\r\n" + string(long) + "\r\n"},
+		{command{verb: set, key: "k", data: []byte("a"), seconds: 2, tell: true}, "ms k 1 T2 ME c O7\r\na\r\n"},
+		{command{verb: set, key: "k", data: []byte("a"), cas: 9, tell: true}, "ms k 1 T0 C9 c O7\r\na\r\n"},
 		{command{verb: remove, key: "k", cas: 1<<64 - 1}, "md k C18446744073709551615 O7\r\n"},
+		{command{verb: remove, key: "k", anyway: true}, "md k O7\r\n"},
+		{command{verb: raise, key: "k", number: 1<<64 - 1, seconds: 2}, "ma k N2 J18446744073709551615 D0 O7\r\n"},
+		{command{verb: raise, key: "k", number: 5}, "ma k N0 J5 D0 O7\r\n"},
+		{command{verb: raise, key: "k", cas: 9, number: 5}, "ma k C9 D5 O7\r\n"},
+		{command{verb: raise, key: "k", cas: 9, number: 5, seconds: 2}, "ma k C9 D5 T2 O7\r\n"},
 	} {
 		var b bytes.Buffer
 		w := bufio.NewWriter(&b)
@@ -54,9 +61,14 @@ func TestAnswersAreReadWhole(t *testing.T) {
 		{set, "NS O7\r\n", reply{outcome: differs}},
 		{set, "EX O7\r\n", reply{outcome: differs}},
 		{set, "NF O7\r\n", reply{outcome: absent}},
+		{set, "HD c9 O7\r\n", reply{outcome: done, item: item{cas: 9}}},
 		{remove, "HD O7\r\n", reply{outcome: done}},
 		{remove, "EX O7\r\n", reply{outcome: differs}},
 		{remove, "NF O7\r\n", reply{outcome: absent}},
+		{raise, "HD O7\r\n", reply{outcome: done}},
+		{raise, "NS O7\r\n", reply{outcome: differs}},
+		{raise, "EX O7\r\n", reply{outcome: differs}},
+		{raise, "NF O7\r\n", reply{outcome: absent}},
 	} {
 		got, r, err := answer(c.verb, c.sent+"next")
 		if err != nil || !reflect.DeepEqual(got, c.want) {
@@ -77,6 +89,8 @@ func TestAServersFailureIsOneCommandsOwn(t *testing.T) {
 		{get, "CLIENT_ERROR bad command line format\r\n"},
 		{set, "SERVER_ERROR out of memory storing object\r\n"},
 		{remove, "CLIENT_ERROR bad command line format\r\n"},
+		{raise, "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"},
+		{raise, "SERVER_ERROR Out of memory allocating new item\r\n"},
 	} {
 		got, _, err := answer(c.verb, c.sent)
 		said := strings.TrimSpace(c.sent)
@@ -101,6 +115,7 @@ func TestNonsenseIsRefusedWithWhatCame(t *testing.T) {
 		{set, "VA 1 c1 O7\r\nx\r\n", "no answer to ms"},
 		{set, "CLIENT_ERROR bad data chunk\r\n", "no answer to ms"},
 		{remove, "NS O7\r\n", "no answer to md"},
+		{raise, "VA 1 c1 O7\r\n5\r\n", "no answer to ma"},
 		{get, "EN O8\r\n", `"EN O8": out of step: answers another command than O7`},
 		{get, "EN\r\n", "out of step: no O7"},
 		{get, "EN O\r\n", `bad flag "O"`},
@@ -132,7 +147,7 @@ func TestNonsenseIsRefusedWithWhatCame(t *testing.T) {
 // FuzzReadReply reads one reply after the other until the reader refuses.
 func FuzzReadReply(f *testing.F) {
 	f.Fuzz(func(t *testing.T, v uint8, sent []byte) {
-		verb := []verb{get, set, remove}[v%3]
+		verb := []verb{get, set, remove, raise}[v%4]
 		src := bytes.NewReader(sent)
 		r := bufio.NewReaderSize(src, maxLine)
 		for {

@@ -3,6 +3,7 @@ package memcached
 import (
 	"testing"
 
+	"holdfast/quorum"
 	"holdfast/quorum/storetest"
 )
 
@@ -11,6 +12,7 @@ func TestStoreKeepsItsPromises(t *testing.T) {
 		s := startServer(t)
 		return storetest.Rig{
 			Store:   s.unconnected(),
+			Another: func() quorum.Store { return s.unconnected() },
 			Restart: s.Restart,
 			Flush:   func() { s.tell("flush_all\r\n", "OK\r\n") },
 			Pause:   s.Pause,

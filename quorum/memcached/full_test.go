@@ -8,13 +8,15 @@ import (
 	"holdfast/quorum"
 )
 
-// full returns a server that may not evict, with one of our copies and no room
-// for another of its size.
-func full(t *testing.T, there *quorum.Copy) (server, *Store) {
+// full returns a server that may not evict, with one of our copies, what else was
+// asked of it, and no room for another copy of that size.
+func full(t *testing.T, there *quorum.Copy, first ...quorum.Request) (server, *Store) {
 	t.Helper()
 	s := startServer(t, "-m", "1", "-M", "-I", "512k")
 	store := s.open()
-	must(t, "the first", do(t, store, swap("orders", nil, there))[0], quorum.Granted, nil)
+	for i, v := range do(t, store, append(first, swap("orders", nil, there))...) {
+		must(t, fmt.Sprint("request ", i), v, quorum.Granted, nil)
+	}
 	for i := range 10_000 {
 		v := do(t, store, swap(fmt.Sprint("filler", i), nil, there))[0]
 		if v.Verdict == quorum.Granted {

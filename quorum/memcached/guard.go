@@ -186,9 +186,9 @@ func (t *task) confirm() bool {
 
 // takeBack takes out the copies that should not have been written, and answers
 // their tasks. Where one came in the place of another that one comes back, so
-// that nothing was changed; but not if a notice is there. It speaks of what was
-// replaced too, most likely, and if it does not the copy is put back once
-// somebody misses it.
+// that nothing was changed; but not if there is a notice, which says that every
+// earlier version has ended too. Should what was replaced be none of those, it is
+// put back once it is missed.
 func (c *conn) takeBack(ctx context.Context, tasks []*task) error {
 	commands := make([]command, len(tasks))
 	for i, t := range tasks {

@@ -83,10 +83,10 @@ func (l *level) command() command {
 	return cmd
 }
 
-// settle takes the answer to command and what was seen right behind it, which
-// alone decides. The answer would not do: when the server has to move the item
-// elsewhere, it says that the new time is set and sets it on the old item. The
-// clock may tick in between: see [seconds] for the one that was added for that.
+// settle takes the answer to command and what was seen right behind it. The
+// answer alone would not do: when the server has to move the item elsewhere, it
+// says that the new time is set and sets it on the old item. The clock may tick
+// in between: see [seconds] for the one that was added for that.
 func (l *level) settle(answer, seen *reply) {
 	target, seconds := l.target, l.seconds
 	l.take(seen)
@@ -95,7 +95,7 @@ func (l *level) settle(answer, seen *reply) {
 	case l.err != nil:
 	case answer.err != nil:
 		l.err = answer.err
-	case l.stands < target, l.stands == target && seconds > 0 && !l.lasts(seconds-1):
+	case answer.outcome != done, l.stands < target, l.stands == target && seconds > 0 && !l.lasts(seconds-1):
 		l.missed = true
 	default:
 		l.raised = target

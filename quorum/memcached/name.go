@@ -3,7 +3,7 @@ package memcached
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -11,9 +11,10 @@ import (
 )
 
 const (
-	maxKey   = 250         // bytes, memcached's own limit
-	reserved = "holdfast:" // begins every key that is not a lock's own name
-	hashed   = reserved + "h:"
+	maxKey    = 250             // bytes, memcached's own limit
+	reserved  = "holdfast:"     // begins every key that is not a lock's own name,
+	databases = reserved + "db" // and the names of locks in databases other than 0
+	hashed    = reserved + "h:"
 
 	bookKey    = reserved + "book"
 	roomPrefix = reserved + "room:"
@@ -36,20 +37,24 @@ func noticeKey(name string) string { return keyUnder(reserved+"gone:", name) }
 func markKey(name string) string { return reserved + "mark:" + strconv.Itoa(quorum.Bucket(name)) }
 
 func keyUnder(prefix, name string) string {
-	if fits(prefix+name) && !strings.HasPrefix(name, reserved) {
+	if fits(prefix+name) && !isOurs(name) {
 		return prefix + name
 	}
 	sum := sha256.Sum256([]byte(name))
 	return prefix + hashed + hex.EncodeToString(sum[:])
 }
 
-// checkName refuses the names that the book and what stands beside it are kept
-// under: nobody locks those.
+// isOurs reports whether name looks like what stands beside the locks.
+func isOurs(name string) bool {
+	return strings.HasPrefix(name, reserved) && !strings.HasPrefix(name, databases)
+}
+
+// checkName refuses what is no lock's name.
 func checkName(r *quorum.Request) error {
-	if !strings.HasPrefix(r.Name, reserved) || r.Action == quorum.Read && r.Name == beatName {
+	if !isOurs(r.Name) || r.Action == quorum.Read && r.Name == beatName {
 		return nil
 	}
-	return errors.New("names that begin with " + reserved + " are kept for what is no lock")
+	return fmt.Errorf("%.60q is no lock's name: what begins with %q is kept for ourselves", r.Name, reserved)
 }
 
 // fits reports whether the server takes name as a key in a command line. The

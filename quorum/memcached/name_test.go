@@ -21,7 +21,8 @@ func TestNamesThatFitAreKeptAsTheyAre(t *testing.T) {
 		{"a\r\nflush_all", hash},
 		{"a\x00", hash},
 		{"\x7f", hash},
-		{bookKey, hash}, // what looks like a key of ours is hashed
+		{"holdfast:db1:orders", "holdfast:db1:orders"}, // of another database
+		{bookKey, hash},                                // what looks like a key of ours is hashed
 		{markKey("orders"), hash},
 		{noticeKey("orders"), hash},
 		{key("a b"), hash},
@@ -50,7 +51,7 @@ func FuzzKey(f *testing.F) {
 		if (a == b) != (noticeKey(a) == noticeKey(b)) || !fits(noticeKey(a)) {
 			t.Errorf("noticeKey(%q) = %q and noticeKey(%q) = %q", a, noticeKey(a), b, noticeKey(b))
 		}
-		if strings.HasPrefix(key(a), hashed) != (!fits(a) || strings.HasPrefix(a, reserved)) {
+		if strings.HasPrefix(key(a), hashed) != (!fits(a) || isOurs(a)) {
 			t.Errorf("key(%q) = %q: a hash or not?", a, key(a))
 		}
 		if k := key(a); k == noticeKey(b) || k == markKey(b) || k == bookKey || k == tagKey {

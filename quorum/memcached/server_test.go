@@ -15,10 +15,10 @@ import (
 // A server is a real memcached that strangers talk to as well.
 type server struct {
 	*storetest.Server
-	t *testing.T
+	t testing.TB
 }
 
-func startServer(t *testing.T, args ...string) server {
+func startServer(t testing.TB, args ...string) server {
 	t.Helper()
 	return server{storetest.StartMemcached(t, args...), t}
 }
@@ -83,7 +83,28 @@ func (s server) fetch(name string) (value []byte, left time.Duration, ok bool) {
 	return []byte(data[:size]), time.Duration(max(seconds, 0)) * time.Second, true
 }
 
-func mustConnect(t *testing.T, store *Store) (incarnation string) {
+// awaits waits until a copy is under name.
+func (s server) awaits(name string, want *quorum.Copy) {
+	s.t.Helper()
+	storetest.Eventually(s.t, show(want)+" is under "+name, func() bool {
+		data, _, ok := s.fetch(name)
+		return ok && want.Equal(quorum.DecodeCopy(data))
+	})
+}
+
+// keeps wants a copy, nil for none, under name.
+func (s server) keeps(what, name string, want *quorum.Copy) {
+	s.t.Helper()
+	var got *quorum.Copy
+	if data, _, ok := s.fetch(name); ok {
+		got = quorum.DecodeCopy(data)
+	}
+	if !got.Equal(want) {
+		s.t.Errorf("%s: %s is under %s, want %s", what, show(got), name, show(want))
+	}
+}
+
+func mustConnect(t testing.TB, store *Store) (incarnation string) {
 	t.Helper()
 	incarnation, err := store.Connect(t.Context())
 	if err != nil {
@@ -93,7 +114,7 @@ func mustConnect(t *testing.T, store *Store) (incarnation string) {
 }
 
 // do sends the requests and wants no error of the batch.
-func do(t *testing.T, store *Store, requests ...quorum.Request) []quorum.Vote {
+func do(t testing.TB, store *Store, requests ...quorum.Request) []quorum.Vote {
 	t.Helper()
 	votes := make([]quorum.Vote, len(requests))
 	if err := store.Do(t.Context(), requests, votes); err != nil {
@@ -111,6 +132,34 @@ func orNone(r quorum.Request) quorum.Request {
 	return r
 }
 
+// marked, heeding and leaving set what peers ask for.
+func marked(r quorum.Request) quorum.Request {
+	r.Mark = true
+	return r
+}
+
+func heeding(r quorum.Request) quorum.Request {
+	r.Heed = true
+	return r
+}
+
+func leaving(r quorum.Request) quorum.Request {
+	r.Gone = time.Minute
+	return r
+}
+
+func check(name string, prev *quorum.Copy) quorum.Request {
+	return quorum.Request{Action: quorum.Check, Name: name, Prev: prev}
+}
+
+func readBook() quorum.Request { return quorum.Request{Action: quorum.ReadBook} }
+
+func tear() quorum.Request { return quorum.Request{Action: quorum.Tear} }
+
+func sign(id, was, line string) quorum.Request {
+	return quorum.Request{Action: quorum.Sign, Name: id, Was: was, Line: line}
+}
+
 func read(name string) quorum.Request { return quorum.Request{Action: quorum.Read, Name: name} }
 
 func ours(value string, version uint64) *quorum.Copy {
@@ -118,7 +167,7 @@ func ours(value string, version uint64) *quorum.Copy {
 }
 
 // must wants the verdict, and that found was there.
-func must(t *testing.T, what string, v quorum.Vote, verdict quorum.Verdict, found *quorum.Copy) {
+func must(t testing.TB, what string, v quorum.Vote, verdict quorum.Verdict, found *quorum.Copy) {
 	t.Helper()
 	if v.Verdict != verdict || !v.Found.Equal(found) {
 		t.Fatalf("%s: %v, found %s, error %v; want %v, found %s", what, v.Verdict, show(v.Found), v.Err, verdict, show(found))

@@ -353,10 +353,15 @@ func TestTheWatchIgnoresWhatIsKeptBesideTheCopies(t *testing.T) {
 		t.Fatalf("write notices: %v", err)
 	}
 	l.quiet("those of others", store, direct)
-	if err := direct.Del(t.Context(), "orders").Err(); err != nil {
-		t.Fatalf("delete a copy: %v", err)
-	}
-	if told := l.next(); told != "orders" {
-		t.Errorf("told of %q, want orders", told)
+	// A lock of another database is a lock like any other.
+	for _, name := range []string{"orders", "holdfast:db1:orders"} {
+		do(t, store, swap(name, nil, version(9)))
+		l.quiet("before "+name+" goes", store, direct)
+		if err := direct.Del(t.Context(), name).Err(); err != nil {
+			t.Fatalf("delete a copy: %v", err)
+		}
+		if told := l.next(); told != name {
+			t.Errorf("told of %q, want %q", told, name)
+		}
 	}
 }

@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"bytes"
 	"fmt"
 	"time"
 
@@ -53,7 +52,7 @@ func (w *watcher) reported() error {
 	if err != nil {
 		return err
 	}
-	if bytes.HasPrefix(name, []byte(ours)) {
+	if isOurs(name) {
 		return nil // ours or another proxy's: as many as there are locks taken and released
 	}
 	if len(name) == 0 || len(name) > maxName {

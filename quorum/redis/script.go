@@ -111,8 +111,11 @@ if ARGV[8] ~= '' then
   if why then return misplaced('marks', why) end
 end
 if ARGV[5] ~= '0' and not (notice and less(ARGV[6], notice)) then
-  local left = redis.call('PTTL', KEYS[2])
-  if left < tonumber(ARGV[5]) then left = ARGV[5] end
+  local left = ARGV[5]
+  if notice then
+    local still = redis.call('PTTL', KEYS[2])
+    if still > tonumber(left) then left = still end
+  end
   redis.call('SET', KEYS[2], ARGV[6], 'PX', left)
   notice = ARGV[6]
 end

@@ -65,7 +65,8 @@ func testReserved(t *testing.T, rig Rig) {
 	}
 	requests = append(requests, swap("holdfast:beat", nil, ours), check("holdfast:beat", nil))
 	refused := len(requests)
-	requests = append(requests, read("holdfast:beat"), heeding(read("orders")), swap("holdfast", nil, ours), quorum.Request{Action: quorum.ReadBook})
+	requests = append(requests, read("holdfast:beat"), heeding(read("orders")), swap("holdfast", nil, ours),
+		swap("holdfast:db1:orders", nil, ours), check("holdfast:db15:holdfast:book", nil), readBook())
 	votes := b.do(requests...)
 	for i, v := range votes[:refused] {
 		if v.Verdict != quorum.Silent || v.Err == nil || !v.Unsent {
@@ -83,6 +84,9 @@ func testReserved(t *testing.T, rig Rig) {
 	if got := votes[len(votes)-1].Book; len(got) != 1 {
 		t.Errorf("the book is %q, want what was signed alone", got)
 	}
+	b.find("holdfast:db1:orders", ours) // a lock of another database is a lock like any other
+	b.must(quorum.Granted, ending(swap("holdfast:db1:orders", ours, nil)))
+	b.notice("holdfast:db1:orders", ours.Version)
 	if v := b.must(quorum.Refused, marked(swap("orders", nil, ours))); v.Mark != ours.Version {
 		t.Errorf("refused by mark %v, want %v", v.Mark, ours.Version)
 	}

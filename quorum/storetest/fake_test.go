@@ -199,6 +199,113 @@ func TestStoresOfOneFakeShareItsCopies(t *testing.T) {
 	one.find("orders", nil)
 }
 
+func TestAFakeWhoseClockJumpedHasForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := NewFake("a", NewClock())
+		b, other := connected(t, rigOf(t, f)), rigOf(t, f).Store
+		first := b.connect()
+		ours := mine("a", 1, 1)
+		b.must(quorum.Granted, swap("orders", nil, ours)) // for a minute
+		b.must(quorum.Granted, ending(swap("parcels", nil, ours)))
+		for _, c := range []struct {
+			by   time.Duration
+			left time.Duration
+		}{{30 * time.Second, 30 * time.Second}, {-50 * time.Second, 80 * time.Second}, {80 * time.Second, 0}} {
+			f.Jump(c.by)
+			votes := make([]quorum.Vote, 1)
+			if err := b.Store.Do(t.Context(), []quorum.Request{read("orders")}, votes); !errors.Is(err, errJumped) {
+				t.Errorf("a batch after a jump by %v: %v, want %v", c.by, err, errJumped)
+			}
+			b.silent(votes)
+			second := b.connect()
+			if second == first || second == f.Incarnation() {
+				t.Errorf("after a jump by %v: incarnation %q, %q before", c.by, second, first)
+			}
+			if again := b.connect(); again != second {
+				t.Errorf("connected again: incarnation %q, then %q, want the same", second, again)
+			}
+			first = second
+			if got := b.must(quorum.Granted, read("orders")).FoundLeft; got != c.left {
+				t.Errorf("after a jump by %v: %v left, want %v", c.by, got, c.left)
+			}
+		}
+		// Whoever was not connected before has nothing to compare with.
+		if got, err := other.Connect(t.Context()); got != f.Incarnation() || err != nil {
+			t.Errorf("connected for the first time: %q, %v, want %q", got, err, f.Incarnation())
+		}
+		f.Jump(time.Second) // while there is no connection
+		f.Restart()
+		if got, want := b.connect(), f.Incarnation()+"/j3"; got != want {
+			t.Errorf("after a jump and a restart: incarnation %q, want %q", got, want)
+		}
+		f.Jump(time.Second)
+		if got, want := b.connect(), f.Incarnation()+"/j4"; got != want {
+			t.Errorf("after a jump between two connections: incarnation %q, want %q", got, want)
+		}
+	})
+}
+
+func TestAFakeComesBackAsItWas(t *testing.T) {
+	f := NewFake("a", NewClock())
+	b := connected(t, rigOf(t, f))
+	ours, line := mine("a", 1, 1), lineOf(quorum.Signed, "1")
+	b.must(quorum.Granted, marked(swap("orders", nil, ours)))
+	b.must(quorum.Granted, orNone(ending(swap("parcels", ours, nil))))
+	b.must(quorum.Granted, sign("b", "", line))
+	then := f.Snapshot()
+	for range 2 { // a snapshot may be restored more than once
+		b.must(quorum.Granted, orNone(swap("orders", ours, nil)))
+		b.must(quorum.Granted, marked(swap("letters", nil, mine("b", 2, 2))))
+		f.Write("b", "")
+		f.Write("c", line)
+		f.Restart()
+		b.connect()
+		f.Restore(then)
+		b.find("orders", ours)
+		b.find("letters", nil)
+		b.book("restored", quorum.Book{"b": line})
+		b.notice("parcels", ours.Version)
+		b.must(quorum.Refused, marked(swap("orders", ours, ours)))
+	}
+	if got := f.Mark(quorum.Bucket("orders")); got != ours.Version {
+		t.Errorf("mark %v, want %v", got, ours.Version)
+	}
+	if got := f.Book(); len(got) != 1 || got["b"] != line {
+		t.Errorf("the book is %q, want what was signed", got)
+	}
+}
+
+func TestOfTwoNoticesTheLongerTimeCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := NewFake("a", NewClock())
+		b := connected(t, rigOf(t, f))
+		for _, c := range []struct {
+			version uint64
+			stays   time.Duration
+			want    uint64
+			left    time.Duration
+		}{
+			{5, time.Minute, 5, time.Minute},
+			{5, time.Second, 5, 59 * time.Second},
+			{7, time.Second, 7, 58 * time.Second},
+			{6, time.Hour, 7, 57 * time.Second},
+			{8, 2 * time.Minute, 8, 2 * time.Minute},
+		} {
+			r := ending(swap("orders", mine("a", 1, c.version), nil))
+			r.Gone = c.stays
+			b.must(quorum.Refused, r)
+			if got, left := f.Notice("orders"); got != quorum.MakeNumber(c.want, 7) || left != c.left {
+				t.Errorf("version %d for %v: notice %v for %v, want %d for %v", c.version, c.stays, got, left, c.want, c.left)
+			}
+			<-time.After(time.Second)
+		}
+		<-time.After(2*time.Minute - time.Second)
+		if got, left := f.Notice("orders"); got != 0 || left != 0 {
+			t.Errorf("notice %v for %v, want none", got, left)
+		}
+	})
+}
+
 func TestServersStartAndStop(t *testing.T) {
 	for name, start := range map[string]func(testing.TB, ...string) *Server{
 		"redis": StartRedis, "memcached": StartMemcached,

@@ -42,9 +42,11 @@ func (f *Fake) answerLocked(r *quorum.Request) quorum.Vote {
 }
 
 // reserved says why a request is not carried out: names that begin like this are
-// those of the store's own books, and only one of them may be looked at.
+// those of the store's own books, and only one of them may be looked at. Locks in
+// databases other than 0 are called "holdfast:db1:orders".
 func reserved(r *quorum.Request) error {
-	if !strings.HasPrefix(r.Name, "holdfast:") || r.Action == quorum.Read && r.Name == "holdfast:beat" {
+	rest, begins := strings.CutPrefix(r.Name, "holdfast:")
+	if !begins || strings.HasPrefix(rest, "db") || r.Action == quorum.Read && rest == "beat" {
 		return nil
 	}
 	return fmt.Errorf("%.60q is no lock's name: what begins with \"holdfast:\" is holdfast's own", r.Name)
