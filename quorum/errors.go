@@ -28,6 +28,7 @@ var (
 	// configuration, signed a store's book. Nothing is served until it is gone.
 	ErrStranger = errors.New("refused to serve")
 
+	errGone    = errors.New("somebody deleted the copy that it had granted")
 	errForgot  = errors.New("it forgot what it had granted")
 	errBusy    = errors.New("too many requests queued")
 	errExpired = errors.New("its batch was not reached in time")

@@ -231,7 +231,7 @@ func (k *Keeper) tell(e Event) {
 	}
 	attrs = append(attrs, slog.String("why", e.Text))
 	level := slog.LevelWarn
-	if e.Kind == "store.up" {
+	if slices.Contains([]string{"store.up", "store.signed", "store.whole"}, e.Kind) {
 		level = slog.LevelInfo
 	}
 	k.opts.Log.LogAttrs(context.Background(), level, e.Kind, attrs...)
@@ -344,6 +344,26 @@ func (k *Keeper) runTimer(ctx context.Context) {
 		k.wakeAt = next
 		k.leave()
 		timer.Reset(max(next.Sub(now), 100*time.Microsecond))
+	}
+}
+
+// Await returns once so many stores may be asked that a lock can be granted, or
+// when ctx is done, with the reason why not.
+func (k *Keeper) Await(ctx context.Context) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		k.mu.Lock()
+		err := k.core.hopeless("")
+		k.mu.Unlock()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-tick.C:
+		}
 	}
 }
 

@@ -120,8 +120,12 @@ func (c *Core) lose(now Time, a *attempt, result Result) {
 	for p := range a.parts {
 		part := &a.parts[p]
 		s := c.slots[part.Name]
-		if part.check || a.ends() && c.peered() {
-			continue // nothing was written, or whoever asked for it has let go all the same
+		if part.check {
+			continue
+		}
+		if a.ends() && c.peered() {
+			c.letGo(a, p, s)
+			continue
 		}
 		c.adopt(now, a, p, s)
 		prev := c.live(now, s)
@@ -143,6 +147,25 @@ func (c *Core) lose(now Time, a *attempt, result Result) {
 	// either holder as owner: no error leaves before that is put right.
 	a.awaiting = result
 	c.write(Record{Entries: entries}, true, &Want{attempt: a, undone: true})
+}
+
+// letGo is what becomes of a release that no quorum has confirmed: whoever asked
+// for it has let go all the same. What can't be reached is told later.
+func (c *Core) letGo(a *attempt, p int, s *slot) {
+	prev := a.parts[p].Prev
+	if a.retry || prev == nil || prev.Version == 0 {
+		return
+	}
+	if s.lease != nil && s.lease.Version <= prev.Version {
+		c.drop(s)
+	}
+	n := len(c.stores)
+	for i, b := range a.ballots[p*n : (p+1)*n] {
+		if b.in && b.vote == Silent {
+			c.ask(&Ask{Store: i, why: whyTakeOut, until: prev.latest(), Request: Request{
+				Name: a.parts[p].Name, Prev: prev.Copy(), OrNone: true, Gone: max(prev.latest().Sub(a.start), MinTTL)}})
+		}
+	}
 }
 
 // lost ends the op of an attempt that was not granted, or has it look anew.

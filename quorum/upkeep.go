@@ -176,6 +176,7 @@ func (c *Core) Vanished(now Time, store int, name string) {
 	}
 	bit := uint64(1) << store
 	s := c.slots[name]
+	c.doubtVote(s, store)
 	if s == nil || s.lease == nil || s.has&bit == 0 || now >= s.lease.Ends() {
 		return
 	}
@@ -194,6 +195,24 @@ func (c *Core) keep(now Time, l *Lease) time.Duration {
 
 // heeds reports whether a copy may only be put back where no notice says that it ended.
 func (c *Core) heeds() bool { return c.peered() && c.breaks&breakNotices == 0 }
+
+// doubtVote has a store asked again whether it still has the copy that it voted
+// for, if the attempt is not decided yet: with peers its vote is all there is.
+func (c *Core) doubtVote(s *slot, store int) {
+	if !c.peered() || s == nil || s.running == nil || s.running.rest == nil {
+		return
+	}
+	a := s.running.rest
+	for p := range a.parts {
+		b := &a.ballots[p*len(c.stores)+store]
+		if a.parts[p].Name != s.name || a.next[p] == nil || a.decided || !b.in || b.vote != Granted {
+			continue
+		}
+		*b = ballot{}
+		a.counts[p].Granted--
+		c.ask(&Ask{Store: store, why: whySure, attempt: a, part: p, Request: Request{Action: Check, Name: s.name, Prev: a.next[p].Copy()}})
+	}
+}
 
 // Doubt says that copies may be gone from a store that nobody told of. Each is
 // looked at.

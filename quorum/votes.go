@@ -26,7 +26,7 @@ func (c *Core) Voted(now Time, ask *Ask, vote Vote) {
 	case whyBook:
 		c.inscribed(now, ask, vote)
 	case whySure:
-		c.vote(now, ask, vote)
+		c.vouch(now, ask, vote)
 	}
 	c.pump(now)
 }
@@ -62,6 +62,25 @@ func (c *Core) vote(now Time, ask *Ask, vote Vote) {
 	default:
 		count.Silent++
 	}
+	c.judge(now, a)
+}
+
+// vouch takes the answer to whether a copy that was voted for is still there. If
+// it is not, the store is as good as silent: it may have had it for a while.
+func (c *Core) vouch(now Time, ask *Ask, vote Vote) {
+	a := ask.attempt
+	b := &a.ballots[ask.part*len(c.cfg.Stores)+ask.Store]
+	if a.decided || b.in {
+		return
+	}
+	*b = ballot{in: true, vote: Granted}
+	if vote.Verdict != Granted {
+		*b = ballot{in: true, err: errGone}
+		a.counts[ask.part].Silent++
+		c.judge(now, a)
+		return
+	}
+	a.counts[ask.part].Granted++
 	c.judge(now, a)
 }
 
