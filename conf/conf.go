@@ -9,22 +9,24 @@ package conf
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/BurntSushi/toml"
 	"github.com/urfave/cli/v2"
 )
 
 // A Config is what the program was told, checked.
 type Config struct {
-	Listen        string        // host:port for clients
-	Stores        []string      // URLs
+	Listen        string // host:port for clients
+	Stores        []Store
+	OldStores     []string      // URLs of stores that are not among Stores any more
 	Strategy      string        // "majority" or "unanimous"
 	DataDir       string        // of the journal
+	ID            string        // of this proxy; "" = not said
+	Peers         []string      // ids of the other proxies over the same stores, sorted; none = solo
+	New           bool          // what an earlier proxy of this id granted is known to have ended
 	MaxTTL        time.Duration // the longest lease, and that of a lock asked for without a TTL
 	StoreTimeout  time.Duration // how long a store may take to vote
 	AllowEviction bool          // take stores that may drop locks to make room
@@ -35,17 +37,25 @@ type Config struct {
 	LogLevel      string        // "debug", "info", "warn" or "error"
 }
 
+// A Store is one upstream store.
+type Store struct {
+	URL           string
+	AllowEviction bool // take it although it may drop locks, whatever Config says of all
+}
+
 // A setting is one line of the table that flags, environment and file share.
 type setting struct {
 	name, usage, value string
 	set                func(c *Config, value string) error
 }
 
-// settings lists all but --store, which may be given several times.
+// settings lists all but those that may be given several times, see lists.
 var settings = []setting{
 	{"listen", "`ADDRESS` for Redis clients", "127.0.0.1:6380", text(func(c *Config) *string { return &c.Listen })},
 	{"strategy", "which stores must agree: `majority` or unanimous", "majority", oneOf(func(c *Config) *string { return &c.Strategy }, "majority", "unanimous")},
 	{"data-dir", "`FOLDER` of the journal", "holdfast-data", text(func(c *Config) *string { return &c.DataDir })},
+	{"id", "`NAME` of this proxy, which it keeps: 1 to 64 letters, digits, '.', '_', '-'; one is made unless given", "", text(func(c *Config) *string { return &c.ID })},
+	{"new", "what an earlier proxy of this id granted has ended, and its journal is lost for good: for one start only", "false", yesNo(func(c *Config) *bool { return &c.New })},
 	{"max-ttl", "longest lease, given too to locks asked for without a TTL; at most 719h", "24h", duration(func(c *Config) *time.Duration { return &c.MaxTTL }, time.Second, 719*time.Hour)},
 	{"store-timeout", "how long a store may take to vote; 1ms to 30s", "250ms", duration(func(c *Config) *time.Duration { return &c.StoreTimeout }, time.Millisecond, 30*time.Second)},
 	{"allow-eviction", "take stores whose eviction policy may drop locks: true or false", "false", yesNo(func(c *Config) *bool { return &c.AllowEviction })},
@@ -56,15 +66,40 @@ var settings = []setting{
 	{"log-level", "debug, info, warn or error", "info", oneOf(func(c *Config) *string { return &c.LogLevel }, "debug", "info", "warn", "error")},
 }
 
+// A list is a setting that may be given several times.
+type list struct{ name, usage string }
+
+// lists are the settings that may be given several times. In the file they are
+// lists, or one value; in the environment there are commas between them.
+var lists = []list{
+	{"store", "`URL` of an upstream store: redis://[user:password@]host:port[/db], rediss://..., memcached://host:port; once for each"},
+	{"old-store", "`URL` of a store that was on the list before and is not any more, if it can't be reached without a password"},
+	{"peer", "`NAME` of another proxy over the same stores; once for each. All of them name each other"},
+}
+
+// peersMaxTTL is the default of max-ttl with peers: they wait for so long before
+// they go on without one that is dead.
+const peersMaxTTL = "1h"
+
 // Flags returns the flags of every command that takes the configuration.
 // Defaults are not theirs but Load's, since a file may stand in between.
 func Flags() []cli.Flag {
 	flags := []cli.Flag{
 		&cli.StringFlag{Name: "config", Usage: "TOML `FILE` with any of these settings", EnvVars: []string{variable("config")}},
-		&cli.StringSliceFlag{Name: "store", Usage: "`URL` of an upstream store: redis://[user:password@]host:port[/db], rediss://..., memcached://host:port; once for each", EnvVars: []string{variable("store")}},
+	}
+	for _, l := range lists {
+		flags = append(flags, &cli.StringSliceFlag{Name: l.name, Usage: l.usage, EnvVars: []string{variable(l.name)}})
 	}
 	for _, s := range settings {
-		flags = append(flags, &cli.StringFlag{Name: s.name, Usage: s.usage, DefaultText: s.value, EnvVars: []string{variable(s.name)}})
+		value := s.value
+		switch s.name {
+		case "new": // said by its name alone
+			flags = append(flags, &cli.BoolFlag{Name: s.name, Usage: s.usage, EnvVars: []string{variable(s.name)}})
+			continue
+		case "max-ttl":
+			value += ", with peers " + peersMaxTTL
+		}
+		flags = append(flags, &cli.StringFlag{Name: s.name, Usage: s.usage, DefaultText: value, EnvVars: []string{variable(s.name)}})
 	}
 	return flags
 }
@@ -84,8 +119,14 @@ func Load(ctx *cli.Context) (Config, error) {
 		return c, err
 	}
 	wrong := strangers(os.Environ())
+	c.Peers = listed(ctx, file, "peer")
+	slices.Sort(c.Peers)
+	c.OldStores = listed(ctx, file, "old-store")
 	for _, s := range settings {
 		value, place := s.value, "the default of "+s.name
+		if s.name == "max-ttl" && len(c.Peers) > 0 {
+			value = peersMaxTTL
+		}
 		if v, ok := file.values[key(s.name)]; ok {
 			value, place = v, fmt.Sprintf("%s in %s", key(s.name), file.path)
 		}
@@ -98,15 +139,29 @@ func Load(ctx *cli.Context) (Config, error) {
 	}
 	c.Stores = file.stores
 	if ctx.IsSet("store") {
-		c.Stores = ctx.StringSlice("store")
+		c.Stores = nil
+		for _, url := range ctx.StringSlice("store") {
+			c.Stores = append(c.Stores, Store{URL: url})
+		}
 	}
 	wrong = append(wrong, c.check()...)
 	return c, errors.Join(wrong...)
 }
 
+// listed returns a setting that may be given several times.
+func listed(ctx *cli.Context, f file, name string) []string {
+	if ctx.IsSet(name) {
+		return ctx.StringSlice(name)
+	}
+	return f.lists[key(name)]
+}
+
 // strangers finds variables of ours that are none: mostly misspelt.
 func strangers(environ []string) (wrong []error) {
-	known := map[string]bool{variable("store"): true, variable("config"): true}
+	known := map[string]bool{variable("config"): true}
+	for _, l := range lists {
+		known[variable(l.name)] = true
+	}
 	for _, s := range settings {
 		known[variable(s.name)] = true
 	}
@@ -117,82 +172,4 @@ func strangers(environ []string) (wrong []error) {
 		}
 	}
 	return wrong
-}
-
-// check looks at what one setting alone can't tell.
-func (c *Config) check() (wrong []error) {
-	for _, address := range []struct{ name, value string }{{"listen", c.Listen}, {"admin", c.Admin}} {
-		if _, _, err := net.SplitHostPort(address.value); err != nil && address.value != "" {
-			wrong = append(wrong, fmt.Errorf("%s: %w", address.name, err))
-		}
-	}
-	if c.Listen == "" {
-		wrong = append(wrong, errors.New("listen: no address"))
-	}
-	if c.DataDir == "" {
-		wrong = append(wrong, errors.New("data-dir: no folder"))
-	}
-	seen := map[string]bool{}
-	for i, store := range c.Stores {
-		u, err := url.Parse(store)
-		switch {
-		case err != nil: // its text has the URL in it, and that may have a password
-			wrong = append(wrong, fmt.Errorf("store %d: not a URL; want redis://host:port or memcached://host:port", i+1))
-		case u.Scheme == "" || u.Host == "":
-			wrong = append(wrong, fmt.Errorf("store %d, %q: want redis://host:port or memcached://host:port", i+1, u.Redacted()))
-		case seen[u.Scheme+"://"+u.Host]:
-			wrong = append(wrong, fmt.Errorf("store %d, %q: listed twice; one server has one vote", i+1, u.Redacted()))
-		default:
-			seen[u.Scheme+"://"+u.Host] = true
-		}
-	}
-	return wrong
-}
-
-// A file is what a TOML file says, as text.
-type file struct {
-	path   string
-	values map[string]string
-	stores []string
-}
-
-func readFile(path string) (file, error) {
-	f := file{path: path, values: map[string]string{}}
-	if path == "" {
-		return f, nil
-	}
-	var raw map[string]any
-	if _, err := toml.DecodeFile(path, &raw); err != nil {
-		var parse toml.ParseError
-		if errors.As(err, &parse) {
-			return f, fmt.Errorf("%s: %s", path, parse.ErrorWithPosition())
-		}
-		return f, fmt.Errorf("read the configuration: %w", err)
-	}
-	known := map[string]bool{}
-	for _, s := range settings {
-		known[key(s.name)] = true
-	}
-	var wrong []error
-	for name, value := range raw {
-		switch v := value.(type) {
-		case []any:
-			if name != "store" {
-				wrong = append(wrong, fmt.Errorf("%s: %s: a list, want one value", path, name))
-			}
-			for _, item := range v {
-				f.stores = append(f.stores, fmt.Sprint(item))
-			}
-		case map[string]any, []map[string]any:
-			wrong = append(wrong, fmt.Errorf("%s: unknown table %s", path, name))
-		default:
-			if name == "store" {
-				f.stores = []string{fmt.Sprint(v)}
-			} else if !known[name] {
-				wrong = append(wrong, fmt.Errorf("%s: unknown key %s", path, name))
-			}
-			f.values[name] = fmt.Sprint(v)
-		}
-	}
-	return f, errors.Join(wrong...)
 }

@@ -59,10 +59,28 @@ func (j *Journal) addRecord(b *pebble.Batch, r *quorum.Record, now quorum.Time) 
 			return err
 		}
 	}
+	if r.Birth != 0 {
+		if err := b.Set([]byte(metaBirth), numberValue(metaBirth, uint64(r.Birth)), nil); err != nil {
+			return err
+		}
+	}
+	if err := j.addSeen(b, r.Seen); err != nil {
+		return err
+	}
 	if n := j.eras.current; r.Now > j.eras.known[n].last {
 		return j.setEra(b, era{boot: j.eras.known[n].boot, last: r.Now})
 	}
 	return nil
+}
+
+// addSeen writes a proxy that was seen, unless it is "" or was written before.
+func (j *Journal) addSeen(b *pebble.Batch, proxy string) error {
+	if proxy == "" || j.seen[proxy] {
+		return nil
+	}
+	j.seen[proxy] = true // if it is not on disk after all, the journal is dead
+	key := seenKey(uint64(len(j.seen)))
+	return b.Set(key, plainValue(key, []byte(proxy)), nil)
 }
 
 func (j *Journal) addEntry(b *pebble.Batch, e quorum.Entry, now quorum.Time) error {

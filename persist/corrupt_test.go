@@ -216,7 +216,10 @@ func TestWhatIsNotOursIsRefusedByName(t *testing.T) {
 		"lease, bad checksum":  {put("lorders", []byte("a value of somebody else")), `lease "orders": the checksum does not match`},
 		"lease, too short":     {put("lorders", nil), `lease "orders": 0 bytes`},
 		"lease, newer":         {put("lorders", seal([]byte("lorders"), []byte{2, 0})), `lease "orders": version 2, and only 1 is known`},
-		"book, bad checksum":   {put("bredis://a", []byte("somebody else")), `book "redis://a": the checksum does not match`},
+		"seen, bad checksum":   {put("s\x00\x00\x00\x00\x00\x00\x00\x01", []byte("somebody else")), `seen "\x00\x00\x00\x00\x00\x00\x00\x01": the checksum does not match`},
+		"seen, one is missing": {sealed("s\x00\x00\x00\x00\x00\x00\x00\x02", 'a'), `seen "\x00\x00\x00\x00\x00\x00\x00\x02": number 2 follows number 0`},
+		"seen, nobody":         {sealed("s\x00\x00\x00\x00\x00\x00\x00\x01"), `seen "\x00\x00\x00\x00\x00\x00\x00\x01": "", and each is another`},
+		"seen, no number":      {sealed("s1", 'a'), `seen "1": it cannot be decoded`},
 		"era, undecodable":     {sealed("e\x00\x00\x00\x00\x00\x00\x00\x01", 9), "era "},
 		"era without a number": {sealed("e1", 0, 0), `era "1": it cannot be decoded`},
 	} {

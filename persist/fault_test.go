@@ -98,7 +98,6 @@ func mustDieOf(t *testing.T, f *fault) {
 		"commit of nothing": j.Commit(nil, true),
 		"set the label":     j.SetLabel("x"),
 		"set configuration": j.SetConfiguration(nil),
-		"sign a book":       j.SignBook("a", nil),
 		"close":             j.Close(),
 	} {
 		if !errors.Is(err, f.err) || !strings.Contains(err.Error(), "failed earlier") {

@@ -13,7 +13,7 @@ import (
 //
 //	'm' name           one of a kind, see the names below
 //	'e' number         an era, numbered from 1, 8 bytes, big end first
-//	'b' store          what was signed in a store's book, under the store's name
+//	's' number         a proxy that was seen, numbered from 1, 8 bytes, big end first
 //	'l' lock           the lease of a lock, under the lock's name
 //
 // Every value is
@@ -35,7 +35,7 @@ import (
 //	m limit            uint, the high-water mark: above all numbers given out
 //	m label            the rest: what the proxy calls itself
 //	m config           the rest: the last configuration
-//	b store            the rest
+//	s number           the rest, never empty: what was seen, each number another
 //	e number           bytes, the boot id; int, the last checkpoint of its clock
 //	l lock             flags, one byte: 1 pending, 2 replaces a lease
 //	                   uint, the era that the deadlines count in
@@ -70,7 +70,7 @@ const (
 const (
 	metaPrefix  = 'm'
 	eraPrefix   = 'e'
-	bookPrefix  = 'b'
+	seenPrefix  = 's'
 	leasePrefix = 'l'
 )
 
@@ -120,16 +120,22 @@ func checksum(key, value []byte) uint32 {
 }
 
 // eraKey returns the key of the n-th era.
-func eraKey(n uint64) []byte { return binary.BigEndian.AppendUint64([]byte{eraPrefix}, n) }
+func eraKey(n uint64) []byte { return numberedKey(eraPrefix, n) }
 
-func eraNumber(key []byte) (uint64, error) {
+// seenKey returns the key of the n-th proxy that was seen.
+func seenKey(n uint64) []byte { return numberedKey(seenPrefix, n) }
+
+// numberedKey returns the key of the n-th of its kind: in order, keys are by number.
+func numberedKey(prefix byte, n uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{prefix}, n)
+}
+
+func keyNumber(key []byte) (uint64, error) {
 	if len(key) != 1+8 {
 		return 0, errShape
 	}
 	return binary.BigEndian.Uint64(key[1:]), nil
 }
-
-func bookKey(store string) []byte { return append([]byte{bookPrefix}, store...) }
 
 // leaseKey returns the key of a lock's lease, in the place of what b held.
 func leaseKey(b []byte, name string) []byte { return append(append(b[:0], leasePrefix), name...) }

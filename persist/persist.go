@@ -73,13 +73,13 @@ type Journal struct {
 	// Of Commit, and of replay before it.
 	eras  eras
 	limit quorum.Number
-	key   []byte // to build keys in
-	value []byte // to build values in
+	seen  map[string]bool // what is in the history's Seen by now
+	key   []byte          // to build keys in
+	value []byte          // to build values in
 
 	mu     sync.Mutex
-	label  string            // guarded by mu
-	config []byte            // guarded by mu; never altered, only replaced
-	books  map[string][]byte // guarded by mu; by store; values are never altered
+	label  string // guarded by mu
+	config []byte // guarded by mu; never altered, only replaced
 }
 
 // Open opens the journal in a folder, which it makes if need be, and returns
@@ -113,7 +113,7 @@ func open(dir string, opts Options) (*Journal, quorum.History, error) {
 	if opts.FS == nil {
 		warnIfVolatile(dir, opts.Log)
 	}
-	j := &Journal{opts: opts, engine: e, eras: eras{known: map[uint64]era{}}, books: map[string][]byte{}}
+	j := &Journal{opts: opts, engine: e, eras: eras{known: map[uint64]era{}}, seen: map[string]bool{}}
 	var history quorum.History
 	err = e.run(func() (err error) {
 		history, err = j.replay()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -82,7 +83,7 @@ func entries(e ...quorum.Entry) quorum.Record { return quorum.Record{Entries: e}
 // show writes a history so that two can be compared.
 func show(h quorum.History) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "birth %v limit %v\n", h.Birth, h.Limit)
+	fmt.Fprintf(&b, "birth %v limit %v seen %q\n", h.Birth, h.Limit, h.Seen)
 	for _, e := range h.Entries {
 		fmt.Fprintf(&b, "%q pending=%v %s replacing %s\n", e.Name, e.Pending, showLease(e.Lease), showLease(e.Replaced))
 	}
@@ -133,13 +134,11 @@ func TestWhatWasWrittenComesBackAsItWas(t *testing.T) {
 func TestSettingsAreKept(t *testing.T) {
 	fs, clock := vfs.NewMem(), clockAt(time.Hour)
 	j, _ := mustOpen(t, "data", options(t, fs, clock))
-	if j.Label() != "" || j.Configuration() != nil || j.Book("a") != nil {
-		t.Errorf("a new journal has label %q, configuration %q, book %q, want none", j.Label(), j.Configuration(), j.Book("a"))
+	if j.Label() != "" || j.Configuration() != nil {
+		t.Errorf("a new journal has label %q, configuration %q, want none", j.Label(), j.Configuration())
 	}
 	for range 2 { // the second time over the first
-		if err := errors.Join(j.SetLabel("proxy-1"), j.SetConfiguration([]byte(`{"stores":[]}`)),
-			j.SignBook("redis://a", []byte("nonce a")), j.SignBook("redis://b", []byte("nonce b")),
-			j.SignBook("redis://b", nil)); err != nil {
+		if err := errors.Join(j.SetLabel("proxy-1"), j.SetConfiguration([]byte(`{"stores":[]}`))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -148,8 +147,6 @@ func TestSettingsAreKept(t *testing.T) {
 		for what, pair := range map[string][2]string{
 			"label":         {j.Label(), "proxy-1"},
 			"configuration": {string(j.Configuration()), `{"stores":[]}`},
-			"book a":        {string(j.Book("redis://a")), "nonce a"},
-			"book b":        {string(j.Book("redis://b")), ""},
 		} {
 			if pair[0] != pair[1] {
 				t.Errorf("%s: %s = %q, want %q", when, what, pair[0], pair[1])
@@ -161,6 +158,24 @@ func TestSettingsAreKept(t *testing.T) {
 	j, _ = mustOpen(t, "data", options(t, fs, clock))
 	defer mustClose(t, j)
 	check(j, "reopened")
+}
+
+func TestEveryProxySeenIsKeptOnceAndInOrder(t *testing.T) {
+	fs, clock := vfs.NewMem(), clockAt(time.Hour)
+	var want []string
+	for life := range 3 {
+		j, got := mustOpen(t, "data", options(t, fs, clock))
+		if !slices.Equal(got.Seen, want) {
+			t.Errorf("life %d begins with %q seen, want %q", life, got.Seen, want)
+		}
+		for _, proxy := range []string{"b=2", "a=1", "", "b=2", "-b=2", fmt.Sprintf("life=%d", life)} {
+			mustCommit(t, j, false, quorum.Record{Seen: proxy})
+			if proxy != "" && !slices.Contains(want, proxy) {
+				want = append(want, proxy)
+			}
+		}
+		mustClose(t, j)
+	}
 }
 
 func TestTheLimitNeverGoesBack(t *testing.T) {
@@ -246,7 +261,6 @@ func TestAClosedJournalRefusesAndDoesNotPanic(t *testing.T) {
 		"empty Commit":     j.Commit(nil, true),
 		"SetLabel":         j.SetLabel("x"),
 		"SetConfiguration": j.SetConfiguration([]byte("{}")),
-		"SignBook":         j.SignBook("a", []byte("x")),
 	} {
 		if err == nil || !strings.HasPrefix(err.Error(), "journal: ") {
 			t.Errorf("%s after Close: %v, want an error that names the journal", what, err)

@@ -25,14 +25,34 @@ func (j *Journal) replay() (quorum.History, error) {
 			return quorum.History{}, err
 		}
 	}
-	if err := j.scan(bookPrefix, func(key, payload []byte) error {
-		j.books[string(key[1:])] = append([]byte{}, payload...)
-		return nil
-	}); err != nil {
+	seen, err := j.readSeen()
+	if err != nil {
 		return quorum.History{}, err
 	}
 	entries, err := j.readLeases()
-	return quorum.History{Entries: entries, Birth: birth, Limit: j.limit}, err
+	return quorum.History{Entries: entries, Birth: birth, Limit: j.limit, Seen: seen}, err
+}
+
+// readSeen returns the proxies that were seen, in the order in which they were.
+// None of them may be missing: with one that is forgotten, a proxy whose leases
+// live on would be taken for one that never was.
+func (j *Journal) readSeen() (seen []string, err error) {
+	err = j.scan(seenPrefix, func(key, payload []byte) error {
+		n, err := keyNumber(key)
+		proxy := string(payload)
+		switch {
+		case err != nil:
+			return err
+		case n != uint64(len(seen)+1):
+			return fmt.Errorf("number %d follows number %d: %w", n, len(seen), errShape)
+		case proxy == "" || j.seen[proxy]:
+			return fmt.Errorf("%.100q, and each is another: %w", proxy, errShape)
+		}
+		j.seen[proxy] = true
+		seen = append(seen, proxy)
+		return nil
+	})
+	return seen, err
 }
 
 // readMeta reads what is there once. It returns 0 for the birth of a journal
@@ -116,7 +136,7 @@ func (j *Journal) readEras(a *amendment) error {
 		if err != nil {
 			return err
 		}
-		n, err := eraNumber(key)
+		n, err := keyNumber(key)
 		j.eras.known[n] = e
 		return err
 	}); err != nil {
@@ -203,7 +223,7 @@ func (j *Journal) scan(prefix byte, each func(key, payload []byte) error) error 
 
 // unreadable says which key is not what we wrote.
 func unreadable(key []byte, err error) error {
-	kind := map[byte]string{metaPrefix: "setting", eraPrefix: "era", bookPrefix: "book", leasePrefix: "lease"}[key[0]]
+	kind := map[byte]string{metaPrefix: "setting", eraPrefix: "era", seenPrefix: "seen", leasePrefix: "lease"}[key[0]]
 	return fmt.Errorf("%s %.100q: %w", kind, key[1:], err)
 }
 

@@ -42,42 +42,13 @@ func (j *Journal) SetConfiguration(config []byte) error {
 	return nil
 }
 
-// Book returns what was signed in a store's book, nil if nothing was. The caller
-// must not alter it.
-func (j *Journal) Book(store string) []byte {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.books[store]
-}
-
-// SignBook keeps what is signed in a store's book; nil strikes it. It is on disk
-// on return.
-func (j *Journal) SignBook(store string, signature []byte) error {
-	if err := j.setPlain(bookKey(store), signature); err != nil {
-		return fmt.Errorf("journal: sign the book of %.100q: %w", store, err)
-	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if signature == nil {
-		delete(j.books, store)
-	} else {
-		j.books[store] = bytes.Clone(signature)
-	}
-	return nil
-}
-
-// setPlain writes one key, synced; a nil payload deletes it.
+// setPlain writes one key, synced.
 func (j *Journal) setPlain(key, payload []byte) error {
 	b, err := j.engine.newBatch()
 	if err != nil {
 		return err
 	}
-	if payload == nil {
-		err = b.Delete(key, nil)
-	} else {
-		err = b.Set(key, plainValue(key, payload), nil)
-	}
-	if err != nil {
+	if err := b.Set(key, plainValue(key, payload), nil); err != nil {
 		return err
 	}
 	return j.write(b, true)
