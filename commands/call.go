@@ -123,6 +123,8 @@ func (c *call) conclude(answer Reply, returned bool) (plan quorum.Plan) {
 	}
 	if returned || answer.kind != failure || len(c.tx.more) > 0 {
 		plan = c.tx.plan()
+	} else {
+		c.tx.posts = nil
 	}
 	c.answer, c.decided, c.changes, c.renews = answer, true, len(plan.Parts) > 0, false
 	for i := range plan.Parts {
@@ -138,6 +140,7 @@ func (c *call) done(result quorum.Result) {
 	switch result.Outcome {
 	case quorum.Changed:
 		reply = reply.resolve(result)
+		c.session.engine.hub.post(c.tx.posts...)
 	case quorum.Held:
 		if !c.tx.final && c.tries < maxTries && !c.session.isClosed() {
 			c.tries++
@@ -153,6 +156,8 @@ func (c *call) done(result quorum.Result) {
 	case quorum.Unchanged:
 		if !c.decided || c.changes {
 			reply = sayFailure(errHungUp)
+		} else {
+			c.session.engine.hub.post(c.tx.posts...)
 		}
 	}
 	c.request.answer(reply, c.proto)

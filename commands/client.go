@@ -73,9 +73,13 @@ func (s *Session) describe() string {
 	if s.doing != nil {
 		doing = s.doing.name
 	}
-	return fmt.Sprintf("id=%d addr=%s laddr=%s name=%s age=%d idle=%d flags=N db=%d sub=0 psub=0 ssub=0 multi=-1 cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
+	flags := "N"
+	if s.subscribed() {
+		flags = "P"
+	}
+	return fmt.Sprintf("id=%d addr=%s laddr=%s name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=-1 cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
 		s.conn.ID, s.conn.Remote, s.conn.Local, s.name, int64(now.Sub(s.conn.Opened).Seconds()), int64(now.Sub(s.active).Seconds()),
-		s.db, doing, s.proto, s.library[0], s.library[1])
+		flags, s.db, s.counts[channels].Load(), s.counts[patterns].Load(), s.counts[shards].Load(), doing, s.proto, s.library[0], s.library[1])
 }
 
 // everybody returns all sessions, by the number of their connection.
@@ -96,11 +100,11 @@ func clientList(s *Session, args [][]byte) Reply {
 	switch {
 	case len(args) == 2:
 	case len(args) == 4 && is(args[2], "type"):
-		normal, bad := parseClientType(args[3])
+		ofType, bad := parseClientType(args[3])
 		if bad != nil {
 			return *bad
 		}
-		wanted = func(*Session) bool { return normal }
+		wanted = ofType
 	case len(args) > 3 && is(args[2], "id"):
 		ids := map[uint64]bool{}
 		for _, arg := range args[3:] {
@@ -123,16 +127,18 @@ func clientList(s *Session, args [][]byte) Reply {
 	return Reply{kind: verbatim, text: lines.String()}
 }
 
-// parseClientType reports whether a type is that of ordinary clients, the only
-// ones there are.
-func parseClientType(arg []byte) (normal bool, bad *Reply) {
+// parseClientType returns whether a session is of a type: subscribed, or not.
+// There are no others.
+func parseClientType(arg []byte) (ofType func(*Session) bool, bad *Reply) {
 	switch {
 	case is(arg, "normal"):
-		return true, nil
-	case is(arg, "master"), is(arg, "replica"), is(arg, "slave"), is(arg, "pubsub"):
-		return false, nil
+		return func(s *Session) bool { return !s.subscribed() }, nil
+	case is(arg, "pubsub"):
+		return (*Session).subscribed, nil
+	case is(arg, "master"), is(arg, "replica"), is(arg, "slave"):
+		return func(*Session) bool { return false }, nil
 	}
-	return false, &Reply{kind: failure, text: fmt.Sprintf("ERR Unknown client type '%s'", arg)}
+	return nil, &Reply{kind: failure, text: fmt.Sprintf("ERR Unknown client type '%s'", arg)}
 }
 
 // clientKill is CLIENT KILL addr, or CLIENT KILL with filters, of which all must
@@ -180,11 +186,11 @@ func (s *Session) parseKill(args [][]byte) (matches func(*Session) bool, bad *Re
 		case is(args[i], "laddr"):
 			filters = append(filters, func(other *Session) bool { return other.conn.Local == value })
 		case is(args[i], "type"):
-			normal, bad := parseClientType(args[i+1])
+			ofType, bad := parseClientType(args[i+1])
 			if bad != nil {
 				return nil, bad
 			}
-			filters = append(filters, func(*Session) bool { return normal })
+			filters = append(filters, ofType)
 		case is(args[i], "user"):
 			if value != "default" {
 				return nil, &Reply{kind: failure, text: fmt.Sprintf("ERR No such user '%s'", value)}

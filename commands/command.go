@@ -170,7 +170,7 @@ func (c *command) describe() Reply {
 	for _, f := range []struct {
 		flag flag
 		name string
-	}{{write, "write"}, {readonly, "readonly"}, {admin, "admin"}, {noscript, "noscript"}, {noauth, "no_auth"}} {
+	}{{write, "write"}, {readonly, "readonly"}, {admin, "admin"}, {noscript, "noscript"}, {noauth, "no_auth"}, {pubsub, "pubsub"}} {
 		if c.flags&f.flag != 0 {
 			flags = append(flags, sayStatus(f.name))
 		}

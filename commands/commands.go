@@ -12,6 +12,8 @@
 //   - Nothing takes a held lock from its holder by accident: a plain SET that
 //     would is an error, and what is left to overwrite says so by its name (SET
 //     with IFEQ, DEL) or is a script.
+//   - A message goes out once what its sender did before it is done, the script that
+//     sends it included, to those who ask for it then. It is a hint, and never kept.
 //   - Every command is answered exactly once, with Redis's own words where it
 //     has any, and an outage never reads as "held" or as success.
 //
@@ -69,8 +71,14 @@ type Conn struct {
 	ID            uint64
 	Remote, Local string
 	Opened        time.Time
-	Kill          func()              // closes the connection
-	Push          func(b []byte) bool // sends b between replies; false if it is not taken
+	Kill          func() // closes the connection
+
+	// Push sends b, a message, behind the replies given so far and before those to
+	// come; false if it is not taken. Connections that get the same bytes get the
+	// same sharers, zero at first.
+	Push func(b []byte, sharers *atomic.Int64) bool
+	// Keep says that the session keeps so many bytes more, or less.
+	Keep func(bytes int)
 }
 
 // An Engine gives commands their meaning. All sessions share one.
@@ -85,6 +93,7 @@ type Engine struct {
 	started  time.Time
 	commands map[string]*command // by name in lower case; never altered
 	scripts  *scripts
+	hub      *hub
 	served   atomic.Uint64 // commands begun
 
 	mu       sync.Mutex
@@ -118,6 +127,7 @@ func New(o Options) *Engine {
 		started:  o.Wall(),
 		commands: index(table()),
 		scripts:  newScripts(o.Scripts),
+		hub:      newHub(o.Log),
 		sessions: map[uint64]*Session{},
 	}
 }
@@ -133,7 +143,10 @@ func (e *Engine) Open(c Conn) *Session {
 
 // Close stops the scripts under way and waits for them, which takes some ms. The
 // sessions must be closed, and the keeper still open.
-func (e *Engine) Close() { e.scripts.close() }
+func (e *Engine) Close() {
+	e.scripts.close()
+	e.hub.close()
+}
 
 func (e *Engine) forget(s *Session) {
 	e.mu.Lock()

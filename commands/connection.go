@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"bytes"
 	"crypto/subtle"
 	"fmt"
 )
@@ -15,6 +16,15 @@ func ping(_ *Tx, args [][]byte) Reply {
 		return sayBytes(args[1])
 	}
 	return badArity("ping")
+}
+
+// pingSession is PING of a client. One that speaks RESP2 and is subscribed gets an
+// array, as it does for everything.
+func pingSession(s *Session, args [][]byte) Reply {
+	if s.proto == 3 || !s.subscribed() || len(args) > 2 {
+		return ping(nil, args)
+	}
+	return sayArray(sayText("pong"), sayBytes(bytes.Join(args[1:], nil)))
 }
 
 func echo(_ *Tx, args [][]byte) Reply { return sayBytes(args[1]) }
@@ -118,8 +128,12 @@ func (s *Session) authenticate(user, password []byte) *Reply {
 	return nil
 }
 
-// reset makes the connection as it was when it was new.
+// reset makes the connection as it was when it was new. The hub's mutex is held if
+// the session is subscribed.
 func reset(s *Session, _ [][]byte) Reply {
+	if s.subscribed() {
+		s.engine.hub.forgetLocked(s)
+	}
 	s.change(func() {
 		s.proto, s.db, s.name = 2, 0, ""
 		s.authenticated = s.engine.password == ""

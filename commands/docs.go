@@ -67,6 +67,8 @@ func (c *command) group() string {
 		return "scripting"
 	case c.keys.first > 0:
 		return "string"
+	case c.flags&pubsub != 0 || c.name == "pubsub":
+		return "pubsub"
 	case c.flags&barrier != 0:
 		return "generic"
 	}

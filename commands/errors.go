@@ -17,6 +17,7 @@ const (
 	errNoScript   = "NOSCRIPT No matching script. Please use EVAL."
 	errNoCluster  = "ERR This instance has cluster support disabled"
 	errDB         = "ERR DB index is out of range"
+	errSubscribed = "only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
 )
 
 // Ours.
@@ -27,6 +28,9 @@ const (
 	errClosing     = "ERR shutting down"
 	errReply       = "ERR the reply would be longer than 4 MiB; ask for less at a time"
 	errScripts     = "ERR too many scripts are waiting to be run"
+	errOwnChannel  = "ERR channels that begin with \"holdfast:\" are for what holdfast itself has to tell"
+	errSubscribing = "ERR the subscriptions of one connection may take 4 MiB, each its name and 256 bytes; use another connection too"
+	errPublishing  = "ERR the messages of one script may take 1 MiB, each its channel, its text and 128 bytes"
 	errOverwritten = "ERR the stores have somebody else's value for this lock; it stays yours until its time is up, but can't be changed"
 )
 

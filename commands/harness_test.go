@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -102,6 +103,26 @@ type guest struct {
 	t       testing.TB
 	session *Session
 	killed  atomic.Bool
+	kept    atomic.Int64
+
+	mu       sync.Mutex
+	messages []string // guarded by mu; pushed, and not looked at yet
+}
+
+func (g *guest) push(b []byte, _ *atomic.Int64) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.messages = append(g.messages, string(b))
+	return true
+}
+
+// heard returns the messages that came since it was last called.
+func (g *guest) heard() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := strings.Join(g.messages, "")
+	g.messages = nil
+	return all
 }
 
 func (h *house) guest() *guest {
@@ -110,7 +131,8 @@ func (h *house) guest() *guest {
 	g.session = h.engine.Open(Conn{
 		ID: id, Remote: "10.0.0.1:" + strconv.FormatUint(50000+id, 10), Local: "10.0.0.2:6380", Opened: h.engine.wall(),
 		Kill: func() { g.killed.Store(true) },
-		Push: func([]byte) bool { return false },
+		Push: g.push,
+		Keep: func(bytes int) { g.kept.Add(int64(bytes)) },
 	})
 	h.t.Cleanup(g.session.Close)
 	return g

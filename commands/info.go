@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"holdfast/quorum"
 )
 
 // What is about the server.
@@ -128,6 +130,7 @@ func (e *Engine) infoPersistence(b *strings.Builder) {
 
 func (e *Engine) infoStats(b *strings.Builder) {
 	fmt.Fprintf(b, "total_commands_processed:%d\r\n", e.served.Load())
+	e.hub.describe(b)
 }
 
 func (e *Engine) infoReplication(b *strings.Builder) {
@@ -145,6 +148,24 @@ func (e *Engine) infoStores(b *strings.Builder) {
 		}
 		fmt.Fprintf(b, "store%d:name=%s,state=%s,granted=%d,refused=%d,silent=%d,queued=%d,missing=%d\r\n",
 			i, oneLine(s.Name), state, s.Granted, s.Refused, s.Silent, s.Queued, s.Missing)
+	}
+	if status.ID != "" {
+		infoPeers(b, status)
+	}
+}
+
+// infoPeers is about who shares the stores.
+func infoPeers(b *strings.Builder, status quorum.Status) {
+	fmt.Fprintf(b, "proxy_id:%s\r\npeers:%d\r\nrefused:%s\r\n", status.ID, len(status.Peers), oneLine(status.Refused))
+	for i, p := range status.Peers {
+		state := "seen"
+		switch {
+		case p.Forgotten:
+			state = "forgotten"
+		case !p.Known:
+			state = "never-seen"
+		}
+		fmt.Fprintf(b, "peer%d:id=%s,state=%s,instance=%s,moved_ms_ago=%d\r\n", i, p.ID, state, p.Instance, p.Moved.Milliseconds())
 	}
 }
 

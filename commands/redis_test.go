@@ -136,6 +136,13 @@ var alike = map[string][]string{
 		"command getkeys mset a 1 b 2", "command getkeys eval x 2 a b c", "command getkeys foo a", "command list filterby pattern getrang?", "command list foo",
 		"info nothing-like-this", "script", "script foo", "script exists", "script load", "script flush foo", "script flush a b",
 	},
+	"messages": {
+		"publish c x", "publish c", "publish c x y", "spublish c x", "spublish", "unsubscribe", "unsubscribe c", "punsubscribe", "sunsubscribe", "subscribe", "psubscribe", "ssubscribe",
+		"pubsub", "pubsub foo", "pubsub channels", "pubsub channels a b", "pubsub numsub", "pubsub numsub a", "pubsub numpat", "pubsub numpat a", "pubsub shardchannels", "pubsub shardnumsub a",
+		"eval \"return redis.call('publish',KEYS[1],'x')\" 1 c", "eval \"return redis.call('spublish','c','x')\" 0", "eval_ro \"return redis.call('publish','c','x')\" 0", "eval_ro \"return redis.call('spublish','c','x')\" 0",
+		"eval \"return redis.call('publish','c')\" 0", "eval \"return redis.call('subscribe','c')\" 0", "eval \"return redis.call('pubsub','numpat')\" 0", "eval \"return redis.pcall('unsubscribe').err\" 0",
+		"command getkeys publish c x", "command getkeys subscribe c",
+	},
 	"scripts": {
 		"eval \"return 1\" 0", "eval \"return\" 0", "eval \"\" 0", "eval \"return 'x'\" 0", "eval \"return true\" 0", "eval \"return false\" 0", "eval \"return nil\" 0", "eval \"return {}\" 0",
 		"eval \"return 3.99\" 0", "eval \"return -3.99\" 0", "eval \"return 1e15\" 0", "eval \"return {1,2,nil,4}\" 0", "eval \"return {1,false,3}\" 0", "eval \"return {1,{2,{3,'x'}},true}\" 0",
@@ -185,6 +192,7 @@ var differing = []struct{ before, line, ours, why string }{
 	{"set k a", "pexpire k 3600001", "-ERR invalid expire time in 'pexpire' command: 3600001 ms is more than max-ttl, 3600000 ms\r\n", "leases end"},
 	{"", "set \"\" a", "-ERR the name of a lock has 1 to 65536 bytes, not 0: out of range\r\n", "stores that are no Redis have no such name"},
 	{"", "set holdfast:book a", "-ERR names that begin with \"holdfast:\" are holdfast's own: out of range\r\n", "the stores are shared with it"},
+	{"", "publish holdfast:events x", "-" + errOwnChannel + "\r\n", "who hears it must know that it is true"},
 	{"set k a", "set k b ifeq a", ok, "of Redis 8.4"},
 	{"set k a", "delex k ifeq a", yes, "of Redis 8.4"},
 	{"set k a", "delifeq k a", yes, "of Valkey 9"},

@@ -23,6 +23,8 @@ const (
 	collection // a set, of which RESP2 makes an array
 	pairs      // a map: items are key, value, key, value
 	grant      // a lease that is being made: see [Reply.resolve]
+	push       // what RESP3 tells apart from replies, and RESP2 does not
+	several    // items one behind the other: more than one reply
 )
 
 // A Reply is what a command answers, before it is put into one of the two
@@ -43,6 +45,7 @@ func sayInt(n int64) Reply          { return Reply{kind: integer, n: n} }
 func sayBytes(b []byte) Reply       { return Reply{kind: bulk, bytes: b} }
 func sayText(s string) Reply        { return Reply{kind: bulk, text: s} }
 func sayArray(items ...Reply) Reply { return Reply{kind: array, items: items} }
+func sayPush(items ...Reply) Reply  { return Reply{kind: push, items: items} }
 func saySet(items ...Reply) Reply   { return Reply{kind: collection, items: items} }
 func sayPairs(items ...Reply) Reply { return Reply{kind: pairs, items: items} }
 
@@ -93,6 +96,13 @@ func (r Reply) appendTo(b []byte, proto int) []byte {
 		} else {
 			b = appendHead(b, '~', int64(len(r.items)))
 		}
+	case push:
+		if proto == 2 {
+			b = appendHead(b, '*', int64(len(r.items)))
+		} else {
+			b = appendHead(b, '>', int64(len(r.items)))
+		}
+	case several:
 	default:
 		b = appendHead(b, '*', int64(len(r.items)))
 	}

@@ -27,6 +27,8 @@ type Session struct {
 	closed   bool      // guarded by mu; once true, always true
 
 	runs line // of its scripts
+
+	subscriptions // guarded by the hub, but for its counts
 }
 
 // A request is a command that has not begun yet.
@@ -120,12 +122,27 @@ func (s *Session) perform(c *command, p problem, r request) {
 		r.answer(p.words(c, r.args), proto)
 	case !authenticated && c.flags&noauth == 0:
 		r.answer(sayFailure(errNoAuth), proto)
+	case proto == 2 && c.flags&attending == 0 && s.subscribed():
+		r.answer(sayFailure("ERR Can't execute '"+c.name+"': "+errSubscribed), proto)
+	case c.flags&settles != 0 && (c.flags&pubsub != 0 || s.subscribed()):
+		s.settle(c, r)
 	case c.serve != nil:
 		reply := c.serve(s, r.args).bounded()
 		r.answer(reply, s.protocol()) // HELLO answers in the protocol it chose
 	default:
 		s.submit(c, r, proto, db)
 	}
+}
+
+// settle is for what decides which messages the client gets, or in which protocol.
+// Nobody can send it one between that and the answer, which says from where on
+// it holds.
+func (s *Session) settle(c *command, r request) {
+	h := s.engine.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	reply := c.serve(s, r.args)
+	r.answer(reply, s.protocol())
 }
 
 func (r request) answer(reply Reply, proto int) {
@@ -159,6 +176,7 @@ func (s *Session) Close() {
 	mine := !s.draining
 	s.draining = true
 	s.mu.Unlock()
+	s.engine.hub.forget(s)
 	for _, c := range under {
 		if op := c.op.Load(); op != nil {
 			s.engine.keeper.Cancel(op)

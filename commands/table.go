@@ -12,6 +12,10 @@ const (
 	barrier                    // sees what all earlier commands of the session did: waits for them
 	container                  // a word before the command's own name
 	reads                      // must know of locks that others hold directly in the stores
+	pubsub                     // about messages
+	spreads                    // not for scripts that change nothing, though it changes no lease
+	attending                  // in RESP2 also while subscribed, when a message looks like a reply
+	settles                    // decides which messages come, and how: while it does none can come
 )
 
 // A keySpec says which arguments are names of locks: from first to last, which
@@ -112,14 +116,30 @@ func table() []*command {
 		{name: "script|exists", arity: -3, flags: noscript, serve: scriptExists, summary: "Says which scripts are loaded."},
 		{name: "script|flush", arity: -2, flags: noscript, serve: scriptFlush, summary: "Forgets all scripts."},
 
+		// Messages.
+		{name: "subscribe", arity: -2, flags: pubsub | noscript | attending | settles, serve: subscribe, summary: "Asks for the messages of channels."},
+		{name: "psubscribe", arity: -2, flags: pubsub | noscript | attending | settles, serve: subscribe, summary: "Asks for the messages of all channels that match patterns."},
+		{name: "ssubscribe", arity: -2, flags: pubsub | noscript | attending | settles, serve: subscribe, summary: "Asks for the messages of shard channels, which are channels apart from the others."},
+		{name: "unsubscribe", arity: -1, flags: pubsub | noscript | attending | settles, serve: unsubscribe, summary: "Ends SUBSCRIBE, for the channels named or for all."},
+		{name: "punsubscribe", arity: -1, flags: pubsub | noscript | attending | settles, serve: unsubscribe, summary: "Ends PSUBSCRIBE, for the patterns named or for all."},
+		{name: "sunsubscribe", arity: -1, flags: pubsub | noscript | attending | settles, serve: unsubscribe, summary: "Ends SSUBSCRIBE, for the channels named or for all."},
+		{name: "publish", arity: 3, flags: pubsub | spreads | barrier, run: publishLater, serve: publish, summary: "Sends a message to all who ask for its channel."},
+		{name: "spublish", arity: 3, flags: pubsub | spreads | barrier, run: publishLater, serve: publish, summary: "Sends a message to all who ask for its shard channel."},
+		{name: "pubsub", arity: -2, flags: container | noscript, summary: "Looks at who asks for messages."},
+		{name: "pubsub|channels", arity: -2, flags: pubsub, run: pubsubChannels, summary: "Lists the channels that somebody asks for: CHANNELS [pattern]."},
+		{name: "pubsub|numsub", arity: -2, flags: pubsub, run: pubsubCount, summary: "Counts who asks for each channel; patterns do not count."},
+		{name: "pubsub|numpat", arity: 2, flags: pubsub, run: pubsubPatterns, summary: "Counts the patterns that somebody asks for."},
+		{name: "pubsub|shardchannels", arity: -2, flags: pubsub, run: pubsubChannels, summary: "Lists the shard channels that somebody asks for."},
+		{name: "pubsub|shardnumsub", arity: -2, flags: pubsub, run: pubsubCount, summary: "Counts who asks for each shard channel."},
+
 		// The connection.
-		{name: "ping", arity: -1, run: ping, summary: "Answers."},
+		{name: "ping", arity: -1, flags: attending, run: ping, serve: pingSession, summary: "Answers."},
 		{name: "echo", arity: 2, run: echo, summary: "Answers with what was sent."},
-		{name: "quit", arity: -1, flags: noscript | noauth, serve: quit, summary: "Closes the connection."},
-		{name: "hello", arity: -1, flags: noscript | noauth, serve: hello, summary: "Chooses the protocol, and authenticates."},
+		{name: "quit", arity: -1, flags: noscript | noauth | attending, serve: quit, summary: "Closes the connection."},
+		{name: "hello", arity: -1, flags: noscript | noauth | settles, serve: hello, summary: "Chooses the protocol, and authenticates."},
 		{name: "auth", arity: -2, flags: noscript | noauth, serve: auth, summary: "Authenticates."},
 		{name: "select", arity: 2, run: selectIn, serve: selectDB, summary: "Chooses the database, which is a namespace."},
-		{name: "reset", arity: 1, flags: noscript | noauth, serve: reset, summary: "Makes the connection as new."},
+		{name: "reset", arity: 1, flags: noscript | noauth | attending | settles, serve: reset, summary: "Makes the connection as new."},
 		{name: "client", arity: -2, flags: container | noscript, summary: "Looks at connections."},
 		{name: "client|id", arity: 2, flags: noscript, serve: clientID, summary: "Returns the connection's number."},
 		{name: "client|getname", arity: 2, flags: noscript, serve: clientGetName, summary: "Returns the connection's name."},

@@ -28,6 +28,9 @@ type Tx struct {
 	final   bool
 	denied  bool // a lock was to be acquired, and is held
 
+	posts  []post // messages for when all this is done
+	posted int    // what they count for
+
 	first [1]slot // of slots: most commands name one lock
 }
 
@@ -57,6 +60,7 @@ func (tx *Tx) reset(cmd *command, db int, view *quorum.View) {
 	}
 	tx.slots, tx.more = tx.slots[:0], tx.more[:0]
 	tx.refused, tx.final, tx.denied = cmd.refused, false, false
+	tx.posts, tx.posted = nil, 0
 }
 
 // show makes a lock of the current database part of the Tx. It reports false if

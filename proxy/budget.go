@@ -17,8 +17,8 @@ const (
 )
 
 // A budget counts the bytes held for all connections together: received and not
-// taken, of commands under way, of replies not written. Connections that are
-// closed are not counted, nor is what a session keeps.
+// taken, of commands under way, of replies and messages not written, kept by
+// sessions that said so. Connections that are closed are not counted.
 type budget struct {
 	most int64
 	held atomic.Int64
@@ -35,7 +35,7 @@ func (b *budget) scarce() bool { return b.held.Load() > b.most/4*3 }
 // accountLocked has the budget know what the connection holds. It lets go of the
 // mutex while it has connections closed, perhaps this one, if that is too much.
 func (c *client) accountLocked() {
-	holds := c.received + c.held + c.owed
+	holds := c.received + c.held + c.owed + c.pushed - c.shared + c.kept
 	change := holds - c.charged
 	if c.closed || -slack < change && change < slack {
 		return
@@ -70,7 +70,7 @@ func (s *Server) relieve() {
 	}
 }
 
-// A holder is a client and what was counted for it.
+// A holder is a client and what it holds.
 type holder struct {
 	client *client
 	bytes  int
@@ -81,7 +81,7 @@ func (s *Server) holders() []holder {
 	var all []holder
 	for _, c := range s.everyone() {
 		c.mu.Lock()
-		all = append(all, holder{c, c.charged})
+		all = append(all, holder{c, c.charged + c.shared}) // or those would be spared who keep messages from ending
 		c.mu.Unlock()
 	}
 	slices.SortFunc(all, func(a, b holder) int { return cmp.Compare(b.bytes, a.bytes) })

@@ -46,11 +46,16 @@ type client struct {
 	changed    sync.Cond // for the reader: it was kicked, or closed
 	head, tail *slot     // guarded by mu, as is all that follows; what is due, first to last
 	current    *slot     // the last one begun, until the reader has flushed
-	count      int       // of slots due
+	answered   *slot     // the last one due that was given; nil if none was
+	placed     uint64    // of the last one begun
+	count      int       // of slots due, messages apart
 	held       int       // bytes of commands that were not answered yet
 	owed       int       // bytes of replies that were not written yet
+	pushed     int       // bytes of messages that were not written yet
+	shared     int       // of these, what the budget counts once for all connections
+	kept       int       // bytes the session keeps, see Conn.Keep
 	received   int       // bytes that are kept of what arrived, when last looked
-	charged    int       // what the budget knows of these three
+	charged    int       // what the budget knows of all this
 	writing    bool      // somebody is
 	writer     bool      // it was started
 	last       bool      // a reply was given that is to be the last one
@@ -103,6 +108,7 @@ func (c *client) converse() (listening bool) {
 		Opened: c.opened,
 		Kill:   c.close,
 		Push:   c.push,
+		Keep:   c.keep,
 	})
 	defer session.Close()
 	c.session = session
@@ -262,8 +268,9 @@ func (c *client) shut() bool {
 	c.mu.Lock()
 	wasOpen := !c.closed
 	c.closed = true
+	c.dropLocked()
+	c.current = nil
 	c.dischargeLocked()
-	c.head, c.tail, c.current, c.count = nil, nil, nil, 0
 	c.work.Signal()
 	c.changed.Signal()
 	c.mu.Unlock()

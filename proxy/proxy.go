@@ -4,14 +4,14 @@
 // What holds everywhere in here:
 //
 //   - Replies leave in the order in which their commands came, whatever the order
-//     in which they were given.
+//     in which they were given. A message that answers none leaves between two.
 //   - What one client may cost is bounded: the size of a command, the commands
 //     under way and their bytes, the replies it has not read, the time a write
 //     may take; and so is what all may cost together. Memory grows with what has
 //     arrived, never with what was announced.
 //   - A client that sends no more is answered what it has sent, but not waited for
 //     for long: it may be gone.
-//   - Nobody who gives a reply ever waits for a client to read.
+//   - Nobody who gives a reply or pushes a message ever waits for a client to read.
 //   - An idle connection costs one goroutine and no buffer.
 //
 // The parser is redcon's, which by itself bounds nothing and trusts what a header
@@ -25,6 +25,7 @@ package proxy
 
 import (
 	"log/slog"
+	"sync/atomic"
 	"time"
 )
 
@@ -34,7 +35,7 @@ type Handler interface {
 	Open(c Conn) Session
 }
 
-// A Conn is what a session knows of its connection. Kill and Push may be called
+// A Conn is what a session knows of its connection. Its functions may be called
 // from anywhere, at any time, and never block.
 type Conn struct {
 	ID            uint64 // counts up from 1; never used twice
@@ -44,10 +45,20 @@ type Conn struct {
 	// Kill closes the connection at once. Replies not yet written are lost.
 	Kill func()
 
-	// Push queues bytes that answer no command behind the replies already due.
+	// Push queues bytes that answer no command, a message. It goes behind the
+	// replies given so far and the messages before it, and overtakes what is not
+	// answered yet. So whoever answers a command, and pushes, under one mutex,
+	// decides which of them the client sees first.
+	//
 	// It reports false if the connection is gone, or is cut off now because too
-	// much waits for it already. The bytes must not be changed afterwards.
-	Push func(b []byte) bool
+	// much waits for it already. The bytes must not be changed afterwards. If they
+	// are pushed to several connections, all get the same sharers, zero at first:
+	// then they count once for all connections together. It may be nil.
+	Push func(b []byte, sharers *atomic.Int64) bool
+
+	// Keep says that the session keeps so many bytes more, or less, for as long as
+	// the client stays. They count as held by the connection.
+	Keep func(bytes int)
 }
 
 // A Session takes the commands of one connection. One that has a method
@@ -78,6 +89,7 @@ type Options struct {
 	MaxConns      int           // connections at a time; 10000
 	Window        int           // commands under way on one connection; 1024
 	MaxReplyBytes int           // of replies waiting on one connection; 1 MiB. See [Server]
+	MaxPushBytes  int           // of messages waiting on one connection; 32 MiB, as in Redis
 	MaxBytes      int           // held for all connections together; 512 MiB. See [Server]
 	WriteTimeout  time.Duration // for a client to take at most 64 KiB; 10 s
 	KeepAlive     time.Duration // of silence before TCP probes the client; 60 s
@@ -98,6 +110,7 @@ func (o Options) withDefaults() Options {
 	def(&o.MaxConns, 10000)
 	def(&o.Window, 1024)
 	def(&o.MaxReplyBytes, 1<<20)
+	def(&o.MaxPushBytes, 32<<20)
 	def(&o.MaxBytes, 512<<20)
 	def(&o.WriteTimeout, 10*time.Second)
 	def(&o.KeepAlive, time.Minute)

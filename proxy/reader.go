@@ -150,7 +150,7 @@ func (c *client) fill() (int, error) {
 func (c *client) checkIdle() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.kicked || c.count > 0 {
+	if c.kicked || c.head != nil || c.kept > 0 { // it may wait for messages, which is no idling
 		return nil
 	}
 	return errIdle
@@ -189,7 +189,7 @@ func (c *client) stop() {
 
 func (c *client) stopLocked() {
 	c.stopping = true
-	c.quiet = c.count == 0 && !c.writing
+	c.quiet = c.head == nil && !c.writing
 }
 
 func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }

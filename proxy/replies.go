@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/tidwall/redcon"
@@ -16,14 +17,22 @@ const slotCost = 96
 // A slot is the place of one reply in its connection's order. It is never used
 // for a second command: a reply given twice, or too late, must not become the
 // answer to somebody else.
+//
+// A message that answers no command has a slot too: see push.
 type slot struct {
-	client *client
-	next   *slot // guarded by client.mu, as is what follows
-	size   int   // of the command
-	reply  []byte
-	done   bool
-	last   bool // the connection ends with this reply
+	client  *client
+	next    *slot  // guarded by client.mu, as is what follows
+	place   uint64 // in the order; a message has that of the slot before it
+	size    int    // of the command
+	reply   []byte
+	sharers *atomic.Int64 // of the bytes of a message, see Conn.Push; may be nil
+	done    bool
+	last    bool // the connection ends with this reply
+	pushed  bool // it is a message
 }
+
+// cost is what a slot counts for that was given.
+func (s *slot) cost() int { return len(s.reply) + slotCost }
 
 // answer gives the reply of a slot.
 func (s *slot) answer(reply []byte, last bool) {
@@ -43,25 +52,6 @@ func (s *slot) answer(reply []byte, last bool) {
 	case !fits:
 		c.cutOff("replies wait for it to read")
 	}
-}
-
-// push queues bytes that answer no command.
-func (c *client) push(b []byte) bool {
-	c.mu.Lock()
-	if c.closed || c.last || c.sealed {
-		c.mu.Unlock()
-		return false
-	}
-	s := &slot{client: c}
-	c.appendLocked(s)
-	fits := c.giveLocked(s, b, false)
-	c.accountLocked()
-	open := !c.closed
-	c.mu.Unlock()
-	if !fits {
-		c.cutOff("messages wait for it to read")
-	}
-	return fits && open
 }
 
 // queue makes the slot for a command of size bytes, nil if there is no room yet.
@@ -93,6 +83,8 @@ func (c *client) appendLocked(s *slot) {
 	}
 	c.tail = s
 	c.count++
+	c.placed++
+	s.place = c.placed
 }
 
 // giveLocked fills in a slot and sees to it that somebody writes it once its turn
@@ -106,7 +98,10 @@ func (c *client) giveLocked(s *slot, reply []byte, last bool) (fits bool) {
 	if c.owed > c.options.MaxReplyBytes {
 		return false
 	}
-	c.owed += len(reply) + slotCost
+	c.owed += s.cost()
+	if c.answered == nil || c.answered.place < s.place {
+		c.answered = s
+	}
 	if last {
 		c.last = true
 		if s != c.current {
@@ -179,12 +174,17 @@ func (c *client) flush() {
 func (c *client) writeLocked() {
 	c.writing = true
 	var page *[]byte
-	batch, owed := c.head.reply, len(c.head.reply)+slotCost
-	if c.head.next == nil || !c.head.next.done || len(batch) >= flushSize {
-		c.popLocked() // alone: not worth a copy
+	var batch []byte
+	var wrote load
+	alone := c.head.next == nil || !c.head.next.done || len(c.head.reply) >= flushSize
+	first := c.head
+	if alone { // not worth a copy
+		c.popLocked()
+		batch = first.reply
+		wrote.add(first)
 	} else {
 		page = c.server.pages.Get().(*[]byte)
-		batch, owed = c.gatherLocked((*page)[:0])
+		batch, wrote = c.gatherLocked((*page)[:0])
 	}
 	g := c.grace
 	c.mu.Unlock()
@@ -198,7 +198,11 @@ func (c *client) writeLocked() {
 	}
 
 	c.mu.Lock()
-	c.owed -= owed
+	if alone {
+		c.unshareLocked(first)
+	}
+	c.owed -= wrote.owed
+	c.pushed -= wrote.pushed
 	c.accountLocked()
 	c.writing = false
 	c.endLocked()
@@ -207,27 +211,52 @@ func (c *client) writeLocked() {
 	}
 }
 
-// gatherLocked copies replies that are ready to the page, and takes them off the
-// queue. owed is what they counted for.
-func (c *client) gatherLocked(page []byte) (batch []byte, owed int) {
-	for c.readyLocked() && len(page) < flushSize {
-		reply := c.head.reply
-		c.popLocked()
-		page = append(page, reply...)
-		owed += len(reply) + slotCost
+// A load is what slots that are being written count for.
+type load struct{ owed, pushed int }
+
+func (l *load) add(s *slot) {
+	if s.pushed {
+		l.pushed += s.cost()
+	} else {
+		l.owed += s.cost()
 	}
-	return page, owed
+}
+
+// gatherLocked copies replies that are ready to the page, and takes them off the
+// queue.
+func (c *client) gatherLocked(page []byte) (batch []byte, gathered load) {
+	for c.readyLocked() && len(page) < flushSize {
+		s := c.head
+		c.popLocked()
+		page = append(page, s.reply...)
+		gathered.add(s)
+		c.unshareLocked(s)
+	}
+	return page, gathered
 }
 
 // popLocked takes the head off the queue, and with the last reply all the rest.
 func (c *client) popLocked() {
 	s := c.head
 	c.head, s.next = s.next, nil
-	c.count--
+	if !s.pushed {
+		c.count--
+	}
+	if s == c.answered {
+		c.answered = nil
+	}
 	if s.last {
-		c.head, c.count = nil, 0
+		c.dropLocked()
 		c.sealed, c.over = true, true
 	}
+}
+
+// dropLocked takes all off the queue.
+func (c *client) dropLocked() {
+	for s := c.head; s != nil; s = s.next {
+		c.unshareLocked(s)
+	}
+	c.head, c.tail, c.answered, c.count = nil, nil, nil, 0
 }
 
 // seal says that no command will follow those that are due.

@@ -116,45 +116,6 @@ func TestWindowHoldsBackMoreThanIsReadAhead(t *testing.T) {
 	<-sent
 }
 
-func TestPushGoesBehindTheRepliesDue(t *testing.T) {
-	e := newEcho()
-	_, addr := start(t, Options{Handler: e})
-	p := dial(t, addr)
-	p.send(resp("LATER", "a"))
-	e.awaitCommands(t, 0, 1)
-	conn := e.session(t, 0).conn
-	if !conn.Push([]byte(">1\r\n+x\r\n")) {
-		t.Error("Push = false on a live connection, want true")
-	}
-	p.send(resp("ECHO", "b"))
-	e.release(t, "a", false)
-	p.expect("$1\r\na\r\n>1\r\n+x\r\n$1\r\nb\r\n")
-	conn.Push([]byte(">1\r\n+y\r\n"))
-	p.expect(">1\r\n+y\r\n")
-
-	p.Close()
-	e.awaitClosed(t, 1)
-	poll(t, "Push = false on a closed connection", func() bool { return !conn.Push([]byte("+z\r\n")) })
-}
-
-func TestSubscriberThatNeverReadsIsCutOff(t *testing.T) {
-	e := newEcho()
-	s, addr := start(t, Options{Handler: e, WriteTimeout: time.Hour})
-	dial(t, addr)
-	conn := e.session(t, 0).conn
-	message := []byte(strings.Repeat("x", 100_000))
-	pushed := 0
-	for conn.Push(message) {
-		if pushed++; pushed > 1000 {
-			t.Fatal("100 MB were queued for a client that never reads")
-		}
-	}
-	e.awaitClosed(t, 1)
-	if got := s.Stats().CutOff; got != 1 {
-		t.Errorf("CutOff = %d, want 1", got)
-	}
-}
-
 func TestRepliesBehindAWaitingCommandAreBounded(t *testing.T) {
 	e := newEcho()
 	s, addr := start(t, Options{Handler: e, MaxReplyBytes: 1000})

@@ -25,11 +25,12 @@ const (
 //
 // Flow is held back where it can be, and a client is cut off where it cannot:
 // while MaxReplyBytes/2 wait to be written no command is begun, and beyond
-// MaxReplyBytes, which replies to commands already under way and pushed messages
-// may reach, the connection is closed; so it is if a write times out.
+// MaxReplyBytes, which replies to commands already under way may reach, the
+// connection is closed; so it is if more than MaxPushBytes of messages wait, or if
+// a write times out.
 //
-// The same holds for all connections together, of what was received, is under way
-// or waits to be written: while they hold more than three quarters of MaxBytes a
+// The same holds for all connections together, of what was received, is under way,
+// waits to be written or is kept by a session: while they hold more than three quarters of MaxBytes a
 // command is begun only if its connection has less than 16 KiB under way or waiting,
 // so that nobody stands still because of the others; and beyond MaxBytes those that
 // hold most are closed, until three quarters are left.
