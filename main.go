@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -19,10 +20,15 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	goredis.SetLogger(quiet{})
-	if err := app().RunContext(ctx, os.Args); err != nil {
+	if err := app().RunContext(ctx, idLast(os.Args)); err != nil {
 		fmt.Fprintf(os.Stderr, "holdfast: %v\n", err)
 		stop()
-		os.Exit(1)
+		status := 1
+		var coder cli.ExitCoder
+		if errors.As(err, &coder) {
+			status = coder.ExitCode()
+		}
+		os.Exit(status)
 	}
 }
 
@@ -57,10 +63,11 @@ func app() *cli.App {
 					})(ctx)
 				},
 			},
+			forgetCommand(),
 		},
 		Action: func(ctx *cli.Context) error {
 			if ctx.Args().Present() {
-				return fmt.Errorf("unknown command %q; there are serve, check and status", ctx.Args().First())
+				return fmt.Errorf("unknown command %q; there are serve, check, status and forget", ctx.Args().First())
 			}
 			return cli.ShowAppHelp(ctx)
 		},

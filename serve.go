@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +24,7 @@ const (
 	drainPatience  = 5 * time.Second // for what clients are still owed
 	brokenPatience = 300 * time.Millisecond
 	visitPatience  = 2 * time.Second // for the stores at the start
+	firstPatience  = time.Second     // for their books, before the first client
 )
 
 // exitJournal is the exit status after the journal failed: what is on disk is
@@ -65,11 +65,19 @@ func serve(ctx context.Context, c conf.Config, out, logs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := noteConfiguration(journal, c, stores, log); err != nil {
+	now := newConfiguration(c, stores)
+	identity, err := identify(journal, c, now)
+	if err == nil {
+		err = takeUp(ctx, journal, c, stores, now, log)
+	}
+	if err != nil {
 		return errors.Join(err, journal.Close())
 	}
+	if c.New && len(past.Seen) > 0 {
+		log.Warn("new.ignored", "why", "this journal has signed books before; without --new a later start with an empty one is noticed")
+	}
 	keeper, err := quorum.Open(quorum.Options{
-		Members: stores, Strategy: strategy, Timeout: c.StoreTimeout, MaxTTL: c.MaxTTL,
+		Members: stores, Strategy: strategy, Timeout: c.StoreTimeout, MaxTTL: c.MaxTTL, Author: author(c), Identity: identity,
 		Journal: journal, Past: past, Clock: quorum.BootClock{}, Vet: func(f quorum.Facts) error { return refusal(f, c) }, Observer: observer{metrics}, Log: log,
 	})
 	if err != nil {
@@ -79,6 +87,7 @@ func serve(ctx context.Context, c conf.Config, out, logs io.Writer) error {
 	server := proxy.New(proxy.Options{Handler: handler{engine}, MaxConns: c.MaxClients, Log: log})
 	metrics.Watch(func() proxy.Gauges { return gauges(keeper, server) })
 
+	awaitVotes(ctx, keeper)
 	err = listen(ctx, c, out, log, keeper, server, metrics, broken, func() string {
 		return welcome(c, stores, strategy, keeper.Status())
 	})
@@ -92,29 +101,29 @@ func openJournal(c conf.Config, log *slog.Logger, metrics *proxy.Metrics, broken
 		return nil, quorum.History{}, err
 	}
 	return persist.Open(c.DataDir, persist.Options{
-		Clock: quorum.BootClock{}, BootID: boot, Wall: time.Now, Log: log, OnSync: metrics.Synced,
+		Clock: quorum.BootClock{}, BootID: boot, Wall: time.Now, Author: author(c), Log: log, OnSync: metrics.Synced,
 		Fatal: func(err error) {
 			broken <- err // there is room for one, and it is told once
 		},
 	})
 }
 
-// noteConfiguration keeps in the journal what its leases were granted by, and
-// says so if that has changed. The stores that are new get every lease, as the
-// old ones did; what the old ones keep ends with its TTL.
-func noteConfiguration(journal *persist.Journal, c conf.Config, stores []quorum.Member, log *slog.Logger) error {
-	now, err := json.Marshal(map[string]any{"stores": names(stores), "strategy": c.Strategy, "max_ttl": c.MaxTTL.String()})
-	if err != nil {
-		return err
+// awaitVotes waits a little until the stores may vote, which takes some round
+// trips once they are connected to: whoever comes first should not be told that
+// there is no quorum. It does not wait for stores that are down, nor long for peers.
+func awaitVotes(ctx context.Context, keeper *quorum.Keeper) {
+	ctx, cancel := context.WithTimeout(ctx, firstPatience)
+	defer cancel()
+	for !settled(keeper.Status()) && pause(ctx, 2*time.Millisecond) == nil {
 	}
-	was := journal.Configuration()
-	if bytes.Equal(was, now) {
-		return nil
-	}
-	if len(was) > 0 {
-		log.Warn("configuration.changed", "was", string(was), "now", string(now))
-	}
-	return journal.SetConfiguration(now)
+}
+
+// settled reports whether each store may vote, or is known to be down, or no vote
+// would help.
+func settled(s quorum.Status) bool {
+	return s.Refused != "" || !slices.ContainsFunc(s.Stores, func(store quorum.StoreStatus) bool {
+		return !store.Whole && store.Err == nil
+	})
 }
 
 // listen serves clients, and operators over HTTP, until ctx is done.
@@ -173,7 +182,11 @@ func welcome(c conf.Config, stores []quorum.Member, strategy quorum.Strategy, s 
 		return "no stores, the journal alone decides; " + came
 	}
 	tolerates := fmt.Sprintf("tolerates %d of them down", s.Tolerates)
-	return fmt.Sprintf("%s of %d stores (%s), %s; %s", strategy, len(stores), strings.Join(names(stores), ", "), tolerates, came)
+	who := s.ID
+	if len(c.Peers) > 0 {
+		who += " with peers " + strings.Join(c.Peers, ", ")
+	}
+	return fmt.Sprintf("%s of %d stores (%s), %s; %s; %s", strategy, len(stores), strings.Join(names(stores), ", "), tolerates, who, came)
 }
 
 // ready reports why no lock could be granted now, if that is so.
@@ -181,15 +194,30 @@ func ready(keeper *quorum.Keeper) error {
 	if err := keeper.Dead(); err != nil {
 		return err
 	}
-	s := keeper.Status()
-	up := 0
+	return unready(keeper.Status())
+}
+
+// unready reports why no lock could be granted by what the keeper sees.
+func unready(s quorum.Status) error {
+	if s.Refused != "" {
+		return errors.New(s.Refused)
+	}
+	up, whole, waits := 0, 0, ""
 	for _, store := range s.Stores {
-		if store.Up {
+		switch {
+		case !store.Up:
+		case store.Whole || len(s.Peers) == 0: // alone, the own table makes up for what a store lacks
+			up, whole = up+1, whole+1
+		default:
 			up++
+			waits += "; " + store.Name + " waits: " + store.WaitsFor
 		}
 	}
-	if up < s.Need {
+	switch {
+	case up < s.Need:
 		return fmt.Errorf("%d of %d stores are up, need %d: no quorum", up, len(s.Stores), s.Need)
+	case whole < s.Need:
+		return fmt.Errorf("%d of %d stores may vote, need %d: no quorum%s", whole, len(s.Stores), s.Need, waits)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -96,8 +97,9 @@ func (r report) print(out io.Writer) error {
 	if len(r.Stores) == 0 {
 		fmt.Fprintln(w, "no stores: the journal alone decides")
 	} else {
-		fmt.Fprintf(w, "%s of %d stores, %s votes needed\n\n", r.Info["strategy"], len(r.Stores), r.Info["stores_needed"])
-		fmt.Fprintln(w, "STORE\tSTATE\tFOR\tGRANTED\tREFUSED\tSILENT\tQUEUED\tMISSING\tLAST EVENT")
+		fmt.Fprintf(w, "%s of %d stores, %s votes needed\n", r.Info["strategy"], len(r.Stores), r.Info["stores_needed"])
+		r.printPeers(w)
+		fmt.Fprintln(w, "STORE\tSTATE\tFOR\tGRANTED\tREFUSED\tSILENT\tQUEUED\tMISSING\tBOOK\tLAST EVENT")
 	}
 	for _, s := range r.Stores {
 		state := "DOWN"
@@ -109,9 +111,9 @@ func (r report) print(out io.Writer) error {
 		if ago, _ := s["event-ms-ago"].(int64); ago >= 0 {
 			event = fmt.Sprintf("%v ago %v: %v", (time.Duration(ago) * time.Millisecond).Round(time.Second), s["event"], s["event-text"])
 		}
-		fmt.Fprintf(w, "%v\t%s\t%v\t%v\t%v\t%v\t%v\t%v\t%v\n", s["name"], state,
+		fmt.Fprintf(w, "%v\t%s\t%v\t%v\t%v\t%v\t%v\t%v\t%s\t%v\n", s["name"], state,
 			(time.Duration(lasted) * time.Millisecond).Round(time.Second),
-			s["granted"], s["refused"], s["silent"], s["queued"], s["missing"], event)
+			s["granted"], s["refused"], s["silent"], s["queued"], s["missing"], bookOf(s), event)
 	}
 	if len(r.Locks) > 0 {
 		fmt.Fprintln(w, "\nLOCK\tTOKEN\tFENCE\tLEFT")
@@ -124,4 +126,66 @@ func (r report) print(out io.Writer) error {
 		fmt.Fprintf(w, "... the first %d; LOCKS tells of the others\n", statusLocks)
 	}
 	return w.Flush()
+}
+
+// A peerLine is what a running holdfast says of one of its peers.
+type peerLine struct {
+	id, state, instance string
+	moved               time.Duration // since its beat moved
+}
+
+// peers reads the lines "peer0:id=...,state=..." of INFO.
+func (r report) peers() (peers []peerLine) {
+	count, _ := strconv.Atoi(r.Info["peers"])
+	for i := range count {
+		m := map[string]string{}
+		for pair := range strings.SplitSeq(r.Info[fmt.Sprintf("peer%d", i)], ",") {
+			k, v, _ := strings.Cut(pair, "=")
+			m[k] = v
+		}
+		millis, _ := strconv.ParseInt(m["moved_ms_ago"], 10, 64)
+		peers = append(peers, peerLine{m["id"], m["state"], m["instance"], time.Duration(millis) * time.Millisecond})
+	}
+	return peers
+}
+
+// printPeers says who shares the stores.
+func (r report) printPeers(w io.Writer) {
+	if why := r.Info["refused"]; why != "" {
+		fmt.Fprintf(w, "NOTHING IS SERVED: %s\n", why)
+	}
+	peers := r.peers()
+	switch {
+	case r.Info["proxy_id"] == "":
+		fmt.Fprintln(w)
+		return
+	case len(peers) == 0:
+		fmt.Fprintf(w, "it is %s, without peers\n\n", r.Info["proxy_id"])
+		return
+	}
+	fmt.Fprintf(w, "it is %s, with %d peers\n\nPEER\tSTATE\tINSTANCE\tMOVED\n", r.Info["proxy_id"], len(peers))
+	for _, p := range peers {
+		moved := "never"
+		if p.instance != "" {
+			moved = fmt.Sprintf("%v ago", p.moved.Round(time.Second))
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.id, p.state, p.instance, moved)
+	}
+	fmt.Fprintln(w)
+}
+
+// bookOf says how a store's book stands, and whether its votes count.
+func bookOf(store map[string]any) string {
+	phase, _ := store["phase"].(string)
+	if phase == "" {
+		phase = "unsigned"
+	}
+	if store["whole"] == true {
+		return phase + ", whole"
+	}
+	waits, _ := store["waits-for"].(string)
+	if waits == "" {
+		return phase
+	}
+	return phase + ", waits: " + waits
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
 	"sync"
@@ -26,30 +27,73 @@ var drivers = map[string]func(url string) (quorum.Store, error){
 func members(c conf.Config) ([]quorum.Member, error) {
 	var all []quorum.Member
 	var wrong []error
-	for i, raw := range c.Stores {
-		u, err := url.Parse(raw)
-		if err != nil { // conf has looked, and says it without the password
-			wrong = append(wrong, fmt.Errorf("store %d: not a URL", i+1))
-			continue
-		}
-		open, ok := drivers[u.Scheme]
-		if !ok {
-			wrong = append(wrong, fmt.Errorf("store %d, %s: no driver for %s://; there are redis://, rediss:// and memcached://", i+1, u.Redacted(), u.Scheme))
-			continue
-		}
-		store, err := open(raw)
+	for i, s := range c.Stores {
+		m, err := openStore(s.URL)
 		if err != nil {
 			wrong = append(wrong, fmt.Errorf("store %d: %w", i+1, err))
 			continue
 		}
-		all = append(all, quorum.Member{Name: storeName(u), Store: store})
+		if s.AllowEviction {
+			m.Store = allowEviction(m.Store)
+		}
+		all = append(all, m)
 	}
 	return all, errors.Join(wrong...)
 }
 
-// storeName is a store's URL without user and password.
+// openStore makes the store at a URL, which is not asked anything yet.
+func openStore(raw string) (quorum.Member, error) {
+	u, err := url.Parse(raw)
+	if err != nil { // its text has the URL in it, and that may have a password
+		return quorum.Member{}, errors.New("not a URL")
+	}
+	open, ok := drivers[u.Scheme]
+	if !ok {
+		return quorum.Member{}, fmt.Errorf("%s: no driver for %s://; there are redis://, rediss:// and memcached://", u.Redacted(), u.Scheme)
+	}
+	store, err := open(raw)
+	return quorum.Member{Name: storeName(u), Store: store}, err
+}
+
+// defaultPorts are those of the drivers.
+var defaultPorts = map[string]string{"redis": "6379", "rediss": "6379", "memcached": "11211"}
+
+// storeName is a store's URL without user and password, in the one form that all
+// proxies compare: the port said, the default database not.
 func storeName(u *url.URL) string {
-	return strings.TrimSuffix(u.Scheme+"://"+u.Host+u.Path, "/")
+	host := u.Host
+	if u.Port() == "" {
+		host = net.JoinHostPort(u.Hostname(), defaultPorts[u.Scheme])
+	}
+	path := strings.TrimSuffix(u.Path, "/")
+	if path == "/0" {
+		path = ""
+	}
+	return u.Scheme + "://" + strings.ToLower(host) + path
+}
+
+// A tolerated store may drop locks to make room, and its line of the
+// configuration says that this is known: copies that vanish are put back.
+type tolerated struct{ quorum.Store }
+
+func (s tolerated) Facts(ctx context.Context) (quorum.Facts, error) {
+	facts, err := s.Store.Facts(ctx)
+	if facts.MayEvict {
+		facts.MayEvict = false
+		facts.Problems = append(facts.Problems, "may drop locks to make room ("+facts.Eviction+"), which its allow_eviction takes")
+	}
+	return facts, err
+}
+
+// allowEviction returns a store that is taken although it may drop locks.
+func allowEviction(s quorum.Store) quorum.Store {
+	if w, ok := s.(quorum.Watcher); ok {
+		return struct {
+			tolerated
+			quorum.Watcher
+		}{tolerated{s}, w}
+	}
+	return tolerated{s}
 }
 
 // A visit is what a store said of itself.
