@@ -27,11 +27,14 @@ type move struct {
 	was, now     configuration
 	old          []*scribe // of the stores of was, in that order
 	log          *slog.Logger
+	mark         quorum.Number // the highest that any old book shows
 }
 
 // takeUp makes the configuration the one that the journal's leases are granted by
 // from now on, after leaving the stores of the last one as that is due.
-func takeUp(ctx context.Context, journal *persist.Journal, c conf.Config, stores []quorum.Member, now configuration, log *slog.Logger) error {
+//
+// Numbers go on above all that the old stores' books show: the new ones know of none.
+func takeUp(ctx context.Context, journal *persist.Journal, c conf.Config, stores []quorum.Member, now configuration, log *slog.Logger, past *quorum.History) error {
 	was, known, err := lastConfiguration(journal)
 	if err != nil || known && was.equal(now) {
 		return err
@@ -48,6 +51,11 @@ func takeUp(ctx context.Context, journal *persist.Journal, c conf.Config, stores
 		}
 		if err != nil {
 			return err
+		}
+		if past.Limit = max(past.Limit, m.mark); m.mark > 0 {
+			if err := journal.Commit([]quorum.Record{{Limit: past.Limit}}, true); err != nil {
+				return err
+			}
 		}
 	}
 	text, err := now.encode()
@@ -128,16 +136,30 @@ func (m *move) leavePeers(ctx context.Context) error {
 		}
 		before = after
 	}
+	m.learn(before)
 	moved := quorum.Signature{Phase: quorum.Moved, Instance: m.instance, Peers: m.now.Peers, Config: m.now.print()}
 	for _, p := range before {
 		if s, err := quorum.ParseSignature(p.book[m.id]); err == nil && s.Instance == m.instance {
 			moved.Mark = max(moved.Mark, s.Mark)
 		}
 	}
-	if err := m.mayLeave(m.replace(ctx, before, moved.String())); err != nil {
+	after := m.replace(ctx, before, moved.String())
+	m.learn(after)
+	if err := m.mayLeave(after); err != nil {
 		return fmt.Errorf("refused to leave the old stores: %w", err)
 	}
 	return nil
+}
+
+// learn notes the highest number that books show.
+func (m *move) learn(pages []page) {
+	for _, p := range pages {
+		for _, line := range p.book {
+			if s, err := quorum.ParseSignature(line); err == nil {
+				m.mark = max(m.mark, quorum.Above(s.Mark))
+			}
+		}
+	}
 }
 
 // replace puts line in the place of our own in every book that could be read, and
@@ -161,17 +183,25 @@ func (m *move) replace(ctx context.Context, pages []page, line string) []page {
 func (m *move) others(p page) (signed []string) {
 	for _, id := range signers([]page{p}) {
 		s, err := quorum.ParseSignature(p.book[id])
-		if err != nil || s.Phase != quorum.Signed || s.Config == m.now.print() {
-			continue
+		if err != nil || s.Config == m.now.print() || s.Phase != quorum.Signed && s.Phase != quorum.Pending {
+			continue // one that withdrew its signature because of our word may have leases out
 		}
 		switch {
 		case id != m.id:
-			signed = append(signed, fmt.Sprintf("proxy %q is signed there with %s", id, s.Config))
+			signed = append(signed, fmt.Sprintf("proxy %q %s there with %s", id, stands(s.Phase), s.Config))
 		case s.Instance != m.instance:
-			signed = append(signed, fmt.Sprintf("another proxy, instance %s, is signed there under our id %q with %s", s.Instance, id, s.Config))
+			signed = append(signed, fmt.Sprintf("another proxy, instance %s, %s there under our id %q with %s", s.Instance, stands(s.Phase), id, s.Config))
 		}
 	}
 	return signed
+}
+
+// stands says what a proxy does in a book.
+func stands(phase quorum.Phase) string {
+	if phase == quorum.Signed {
+		return "is signed"
+	}
+	return "has a line" // a signature withdrawn, or not there yet
 }
 
 // mayTouch reports who lives by the old list, from two readings of every book
@@ -206,7 +236,6 @@ func (m *move) mayLeave(pages []page) error {
 	clear, shown := 0, make([]string, len(pages))
 	advice := ""
 	for i, p := range pages {
-		s, _ := quorum.ParseSignature(p.book[m.id])
 		others := m.others(p)
 		switch {
 		case p.err != nil:
@@ -216,7 +245,7 @@ func (m *move) mayLeave(pages []page) error {
 			}
 		case len(others) > 0:
 			shown[i] = fmt.Sprintf("%s: %s", p.store, strings.Join(others, ", "))
-		case s.Phase != quorum.Moved || s.Config != m.now.print():
+		case !quorum.Left(p.book, m.id, quorum.Signature{Instance: m.instance, Config: m.now.print()}):
 			shown[i] = fmt.Sprintf("%s: there is %.100q under our id", p.store, p.book[m.id])
 		default:
 			clear++
@@ -224,7 +253,7 @@ func (m *move) mayLeave(pages []page) error {
 		}
 	}
 	need := len(pages) - strategy.Need(len(pages)) + 1
-	if len(pages) == 0 || clear >= need {
+	if quorum.MayMove(clear, len(pages), strategy.Need(len(pages))) {
 		return nil
 	}
 	return fmt.Errorf("from %s to %s: %d of %d old stores must show nobody by another list, and %d do: %s; start every other proxy with the new list, forget those that are dead, then start this one again%s",

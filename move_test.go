@@ -50,7 +50,7 @@ func TestAListIsLeftOnceNoQuorumOfItCanServe(t *testing.T) {
 		{"a moved, c was forgotten", "majority", []quorum.Book{{"b": ours, "a": line(quorum.Moved, "a1", now), "c": line(quorum.Forgotten, "c1", old)}, clear, nil}, nil},
 		{"a signed by the new list already", "majority", []quorum.Book{{"b": ours, "a": line(quorum.Signed, "a1", now)}, clear, nil}, nil},
 		{"a is by neither list", "majority", []quorum.Book{{"b": ours, "a": line(quorum.Signed, "a1", "all of it")}, clear, nil}, []string{"all of it"}},
-		{"a pending line is no signature", "majority", []quorum.Book{{"b": ours, "a": line(quorum.Pending, "a1", old)}, clear, nil}, nil},
+		{"a withdrew its signature, and may have leases out", "majority", []quorum.Book{{"b": ours, "a": line(quorum.Pending, "a1", old)}, clear, nil}, []string{`proxy "a" has a line there`}},
 		{"our word is not there", "majority", []quorum.Book{{}, {"b": line(quorum.Signed, "b1", old)}, clear}, []string{"redis://s1:6379: there is \"\" under our id", "redis://s2:6379: there is \"signed"}},
 		{"our id is somebody else's", "majority", []quorum.Book{{"b": line(quorum.Signed, "b2", old)}, {"b": line(quorum.Signed, "b2", old)}, clear}, []string{"instance b2", "under our id"}},
 		{"there were no stores", "majority", nil, nil},
@@ -182,7 +182,7 @@ func TestTheConfigurationIsKeptAndItsStoresFound(t *testing.T) {
 	c := conf.Config{Strategy: "majority", MaxTTL: time.Hour}
 	take := func(urls ...string) error {
 		stores := mustMembers(t, urls...)
-		return takeUp(t.Context(), j, c, stores, newConfiguration(c, stores), quietLog())
+		return takeUp(t.Context(), j, c, stores, newConfiguration(c, stores), quietLog(), new(quorum.History))
 	}
 	if err := take("redis://127.0.0.1:1"); err != nil { // nothing listens there
 		t.Fatalf("the first configuration: %v", err)
@@ -242,17 +242,17 @@ func TestAnOldStoreIsLeftByItsPassword(t *testing.T) {
 	}
 	c := conf.Config{Strategy: "majority", MaxTTL: time.Hour, Peers: []string{"a"}}
 	old := mustMembers(t, url)
-	if err := takeUp(t.Context(), j, c, old, newConfiguration(c, old), quietLog()); err != nil {
+	if err := takeUp(t.Context(), j, c, old, newConfiguration(c, old), quietLog(), new(quorum.History)); err != nil {
 		t.Fatal(err)
 	}
 	stores := mustMembers(t, "redis://127.0.0.1:1")
 	now := newConfiguration(c, stores)
-	err := takeUp(t.Context(), j, c, stores, now, quietLog())
+	err := takeUp(t.Context(), j, c, stores, now, quietLog(), new(quorum.History))
 	if err == nil || !strings.Contains(err.Error(), "NOAUTH") || !strings.Contains(err.Error(), "--old-store") {
 		t.Errorf("without the password: %v, want how to give it", err)
 	}
 	c.OldStores = []string{url}
-	if err := takeUp(t.Context(), j, c, stores, now, quietLog()); err != nil {
+	if err := takeUp(t.Context(), j, c, stores, now, quietLog(), new(quorum.History)); err != nil {
 		t.Errorf("with the password: %v", err)
 	}
 	book := scribes(old, 10*time.Second)[0].read(t.Context()).book

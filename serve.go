@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"holdfast/commands"
@@ -68,7 +69,7 @@ func serve(ctx context.Context, c conf.Config, out, logs io.Writer) error {
 	now := newConfiguration(c, stores)
 	identity, err := identify(journal, c, now)
 	if err == nil {
-		err = takeUp(ctx, journal, c, stores, now, log)
+		err = takeUp(ctx, journal, c, stores, now, log, &past)
 	}
 	if err != nil {
 		return errors.Join(err, journal.Close())
@@ -76,14 +77,16 @@ func serve(ctx context.Context, c conf.Config, out, logs io.Writer) error {
 	if c.New && len(past.Seen) > 0 {
 		log.Warn("new.ignored", "why", "this journal has signed books before; without --new a later start with an empty one is noticed")
 	}
+	told := new(atomic.Pointer[commands.Engine])
 	keeper, err := quorum.Open(quorum.Options{
 		Members: stores, Strategy: strategy, Timeout: c.StoreTimeout, MaxTTL: c.MaxTTL, Author: author(c), Identity: identity,
-		Journal: journal, Past: past, Clock: quorum.BootClock{}, Vet: func(f quorum.Facts) error { return refusal(f, c) }, Observer: observer{metrics}, Log: log,
+		Journal: journal, Past: past, Clock: quorum.BootClock{}, Vet: func(f quorum.Facts) error { return refusal(f, c) }, Observer: observer{metrics, told}, Log: log,
 	})
 	if err != nil {
 		return errors.Join(err, journal.Close())
 	}
 	engine := commands.New(commands.Options{Keeper: keeper, MaxTTL: c.MaxTTL, Password: c.RequirePass, Log: log})
+	told.Store(engine)
 	server := proxy.New(proxy.Options{Handler: handler{engine}, MaxConns: c.MaxClients, Log: log})
 	metrics.Watch(func() proxy.Gauges { return gauges(keeper, server) })
 
@@ -247,8 +250,11 @@ type handler struct{ engine *commands.Engine }
 
 func (h handler) Open(c proxy.Conn) proxy.Session { return h.engine.Open(commands.Conn(c)) }
 
-// observer counts what quorum tells.
-type observer struct{ metrics *proxy.Metrics }
+// observer counts what quorum tells, and passes on what subscribers want to know.
+type observer struct {
+	metrics *proxy.Metrics
+	engine  *atomic.Pointer[commands.Engine]
+}
 
 func (o observer) Voted(store string, verdict quorum.Verdict, took time.Duration) {
 	o.metrics.Voted(store, verdict.String(), verdict != quorum.Silent, took)
@@ -269,4 +275,9 @@ func (o observer) Ended(r quorum.Result) {
 	o.metrics.Ended(r.Deed.String(), outcome, r.Took)
 }
 
-func (o observer) Happened(kind, store string) { o.metrics.Happened(kind, store) }
+func (o observer) Happened(e quorum.Event, store string) {
+	o.metrics.Happened(e.Kind, store)
+	if engine := o.engine.Load(); engine != nil { // there is none yet while the keeper opens
+		engine.Tell(e, store)
+	}
+}

@@ -192,6 +192,19 @@ func TestTheLimitNeverGoesBack(t *testing.T) {
 	}
 }
 
+func TestAnotherBirthIsKept(t *testing.T) {
+	fs, clock := vfs.NewMem(), clockAt(time.Hour)
+	j, h := mustOpen(t, "data", options(t, fs, clock))
+	want := quorum.MakeNumber(h.Limit.Count()+7, 3)
+	mustCommit(t, j, true, quorum.Record{Limit: want + 1<<20}, quorum.Record{Birth: want})
+	mustClose(t, j)
+	j, got := mustOpen(t, "data", options(t, fs, clock))
+	defer mustClose(t, j)
+	if got.Birth != want {
+		t.Errorf("birth = %v, want %v", got.Birth, want)
+	}
+}
+
 func TestLeasesThatAreOverAreNotReturnedAndDeleted(t *testing.T) {
 	fs, clock := vfs.NewMem(), clockAt(time.Hour)
 	j, _ := mustOpen(t, "data", options(t, fs, clock))

@@ -75,6 +75,7 @@ type Core struct {
 	seen    []string
 	started Time
 	fresh   bool   // this journal never signed a book
+	young   bool   // nor had it when we started
 	waiting string // rule 7: why we do not sign yet
 	refused error  // rule 9: why nothing is served
 	struck  bool   // our signatures were withdrawn
@@ -321,7 +322,7 @@ func (c *Core) showOther(op *Op) bool {
 	op.other = true
 	seen := false
 	for i, name := range op.Names {
-		if or := c.slots[name].or; or != nil && op.view.found[i] == c.slots[name].lease {
+		if or := c.slots[name].or; or.Live(op.view.Now) && op.view.found[i] == c.slots[name].lease {
 			op.view.found[i] = or
 			seen = true
 		}

@@ -16,6 +16,8 @@ type Record struct {
 	// Limit, unless zero, is a new high-water mark: once it is on disk, numbers
 	// below it may be used, and after a restart only those from it on.
 	Limit Number
+	// Birth, unless zero, takes the place of History.Birth.
+	Birth Number
 	// Now, unless zero, is a checkpoint of the clock.
 	Now Time
 	// Seen, unless "", is to be added to History.Seen.
@@ -51,10 +53,12 @@ type Journal interface {
 type History struct {
 	Entries []Entry
 	// Birth is the first number this journal ever gave out, and Limit is above
-	// the last. A copy with a number of ours below Birth is of another journal.
+	// the last. A copy with a number of ours below Birth is of another journal, or
+	// of somebody who was that author before.
 	Birth, Limit Number
 	// Seen is every proxy that this journal knows of, itself too once it has
-	// signed a book: "<id>=<instance>", and "-<id>=<instance>" for one that an
-	// operator declared forgotten. Each once, in the order in which it came.
+	// signed a book: "<id>=<instance>@<configuration>", and the same behind a "-"
+	// for one that an operator declared forgotten. Each once, in the
+	// order in which it came: the last word on an id counts.
 	Seen []string
 }

@@ -22,7 +22,8 @@ type Member struct {
 type Observer interface {
 	Voted(store string, verdict Verdict, took time.Duration)
 	Ended(result Result)
-	Happened(kind, store string)
+	// Happened is told of an event, which is about the store of that name if about any.
+	Happened(e Event, store string)
 }
 
 // Options are what a keeper is made of.
@@ -236,7 +237,7 @@ func (k *Keeper) tell(e Event) {
 	}
 	k.opts.Log.LogAttrs(context.Background(), level, e.Kind, attrs...)
 	if k.opts.Observer != nil {
-		k.opts.Observer.Happened(e.Kind, store)
+		k.opts.Observer.Happened(e, store)
 	}
 }
 
@@ -344,26 +345,6 @@ func (k *Keeper) runTimer(ctx context.Context) {
 		k.wakeAt = next
 		k.leave()
 		timer.Reset(max(next.Sub(now), 100*time.Microsecond))
-	}
-}
-
-// Await returns once so many stores may be asked that a lock can be granted, or
-// when ctx is done, with the reason why not.
-func (k *Keeper) Await(ctx context.Context) error {
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		k.mu.Lock()
-		err := k.core.hopeless("")
-		k.mu.Unlock()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-tick.C:
-		}
 	}
 }
 

@@ -3,6 +3,7 @@ package quorum
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -71,8 +72,12 @@ func (l *lane) reject(ask *Ask, err error) {
 	l.keeper.rejected = append(l.keeper.rejected, answered{ask, Vote{Err: err, Unsent: true}})
 }
 
-// run connects, serves, and connects again, until ctx is done.
+// run connects, serves, and connects again, until ctx is done. Meanwhile it looks
+// after what the store drops.
 func (l *lane) run(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { l.countEvictions(ctx) })
 	pause := time.Duration(0)
 	for {
 		err := l.connect(ctx)
@@ -142,8 +147,7 @@ func (l *lane) isUp() bool {
 
 func (l *lane) connect(ctx context.Context) error {
 	k := l.keeper
-	// Connecting takes several round trips, and a store on its way up is slower.
-	ctx, cancel := context.WithTimeout(ctx, min(4*k.opts.Timeout, connectMost))
+	ctx, cancel := context.WithTimeout(ctx, l.patience())
 	defer cancel()
 	incarnation, err := l.store.Connect(ctx)
 	if err != nil {
@@ -162,7 +166,10 @@ func (l *lane) connect(ctx context.Context) error {
 	return nil
 }
 
-// fall marks the store as down; what waits for it is silent.
+// patience is how long a connection may take: it is several round trips, and a
+// store on its way up is slower.
+func (l *lane) patience() time.Duration { return min(4*l.keeper.opts.Timeout, connectMost) }
+
 // vet looks at a server that was not seen before: it may be one that may not
 // vote, or that votes already under another name.
 func (l *lane) vet(ctx context.Context) error {
@@ -187,6 +194,7 @@ func (l *lane) vet(ctx context.Context) error {
 	return nil
 }
 
+// fall marks the store as down; what waits for it is silent.
 func (l *lane) fall(err error) {
 	k := l.keeper
 	k.mu.Lock()

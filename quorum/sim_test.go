@@ -71,7 +71,7 @@ func newWorld(seed uint64, breaks breakage) *world {
 
 // newNode returns the i-th of a group of so many proxies.
 func (w *world) newNode(i, group int) *simNode {
-	n := &simNode{id: i, cfg: w.cfg, disk: simDisk{entries: map[string]Entry{}}}
+	n := &simNode{id: i, cfg: w.cfg, stores: w.stores, disk: simDisk{entries: map[string]Entry{}}}
 	n.cfg.Nonce = func() string {
 		w.nonces++
 		return fmt.Sprint("n", w.nonces)
@@ -118,7 +118,9 @@ func simulate(seed uint64, breaks breakage) *world {
 	for _, s := range w.stores {
 		w.after(w.upTo(simLength), func() { s.saved = s.clone() })
 	}
-	if len(w.nodes) > 1 && w.rng.IntN(10) == 0 {
+	if len(w.nodes) > 1 && w.direct == nil && w.rng.IntN(8) == 0 {
+		w.after(w.upTo(simLength/2), w.move)
+	} else if len(w.nodes) > 1 && w.rng.IntN(8) == 0 {
 		// A stranger that comes to a store with a blank book can't be told from its
 		// rightful owner: no store forgets here.
 		w.faithful = true
@@ -128,7 +130,7 @@ func simulate(seed uint64, breaks breakage) *world {
 	w.run(start.Add(simLength))
 	w.calm = true
 	for _, n := range w.nodes {
-		if n.gone {
+		if n.gone && !n.listed() {
 			w.forgetStranger(n)
 		}
 	}
@@ -144,9 +146,14 @@ func (w *world) boot(n *simNode) {
 	if n.proxy != nil || n.gone {
 		return
 	}
+	if n.leaves != nil && !n.leaves() {
+		w.after(200*time.Millisecond, func() { w.boot(n) })
+		return
+	}
+	n.leaves = nil
 	p := &simProxy{w: w, node: n}
-	for _, s := range w.stores {
-		p.lanes = append(p.lanes, &simLane{p: p, store: s, jumps: -1})
+	for i, s := range n.stores {
+		p.lanes = append(p.lanes, &simLane{p: p, at: i, store: s, jumps: -1})
 	}
 	n.proxy, n.open = p, 0
 	p.core = newCore(n.cfg, p, n.disk.history(n.birth), w.now, w.breaks)
@@ -256,13 +263,74 @@ func (w *world) nodeFault(n *simNode) {
 		l.cut = w.now.Add(w.upTo(2 * w.cfg.MaxTTL))
 		w.note("proxy %d and store %d are cut apart until %v", n.id, l.store.index, l.cut)
 		w.stats.cuts++
-	default:
+	case len(n.cfg.Peers) > 0: // alone, with blank books, it could not be told from a new one
 		w.crash(n)
 		w.note("proxy %d loses its journal", n.id)
 		w.stats.lost++
 		n.disk = simDisk{entries: map[string]Entry{}}
 		n.cfg.Instance = n.cfg.Nonce()
 		n.birth = MakeNumber(uint64(1000+w.rng.IntN(2)*w.rng.IntN(1<<20)), n.cfg.Author)
+	}
+}
+
+// move has the first proxy go on alone over other stores, while its peers learn
+// of it late: they are stopped for good some time afterwards.
+func (w *world) move() {
+	first := w.nodes[0]
+	if w.calm || len(first.cfg.Peers) == 0 {
+		return
+	}
+	w.note("proxy 0 is to go on alone, over other stores")
+	w.stats.moves++
+	moved := Signature{Phase: Moved, Instance: first.cfg.Instance, Config: "other stores"}
+	old := first.stores
+	first.stores = nil
+	for range old {
+		s := &simStore{index: len(w.stores), simMemory: newMemory(), saved: newMemory(), opened: map[int]int{}, rate: 0.99 + w.rng.Float64()*0.02}
+		w.stores = append(w.stores, s)
+		first.stores = append(first.stores, s)
+	}
+	first.cfg.Print, first.cfg.Peers, first.cfg.Author = moved.Config, nil, 0
+	first.leaves = func() bool {
+		if w.breaks&breakMove != 0 {
+			return true
+		}
+		left := 0
+		for _, s := range old {
+			if s.dead {
+				continue
+			}
+			if mine, err := ParseSignature(s.book[first.cfg.ID]); err != nil || mine.Instance == moved.Instance {
+				s.book[first.cfg.ID] = moved.String()
+			}
+			if Left(s.book, first.cfg.ID, moved) {
+				left++
+			}
+			for _, line := range s.book { // numbers go on above what was used there
+				if other, err := ParseSignature(line); err == nil {
+					first.disk.limit = max(first.disk.limit, Above(other.Mark))
+				}
+			}
+		}
+		return MayMove(left, len(old), w.cfg.Need)
+	}
+	w.crash(first)
+	for _, n := range w.nodes[1:] {
+		w.after(w.upTo(3*w.cfg.MaxTTL), func() {
+			w.crash(n)
+			n.gone = true
+			w.note("proxy %d is stopped for good", n.id)
+			w.after(2*w.cfg.MaxTTL, func() { // as `forget` does
+				for _, s := range old {
+					for _, book := range []Book{s.book, s.saved.book} {
+						if line, err := ParseSignature(book[n.cfg.ID]); err == nil {
+							line.Phase = Forgotten
+							book[n.cfg.ID] = line.String()
+						}
+					}
+				}
+			})
+		})
 	}
 }
 
@@ -295,8 +363,8 @@ func (w *world) tell(s *simStore, name string) {
 	for _, n := range w.nodes {
 		if w.chance(0.5) {
 			w.after(w.upTo(50*time.Millisecond), func() {
-				if n.proxy != nil {
-					n.proxy.step(func(c *Core) { c.Vanished(w.now, s.index, name) })
+				if at := slices.Index(n.stores, s); n.proxy != nil && at >= 0 {
+					n.proxy.step(func(c *Core) { c.Vanished(w.now, at, name) })
 				}
 			})
 		}
@@ -362,7 +430,7 @@ func (w *world) tidy(n *simNode) {
 		w.fail("nothing is held or under way, and the core keeps %d slots, %d leases, %d ends, %d timed, %d slow, %d thirsty, %d ready",
 			len(c.slots), len(c.leases), len(c.ends), len(c.timed), len(c.slow), len(c.thirst), len(c.ready))
 	}
-	for i, s := range w.stores {
+	for i, s := range n.stores {
 		if n := len(c.stores[i].debts); n > 0 {
 			w.fail("nothing is held, and store %d is owed %d copies to take out", i, n)
 		}
@@ -409,7 +477,7 @@ func TestNoScheduleGrantsALockTwice(t *testing.T) {
 		total.lost += w.stats.lost
 		total.cuts += w.stats.cuts
 		total.strangers += w.stats.strangers
-		total.shared += w.stats.shared
+		total.moves += w.stats.moves
 		total.batches += w.stats.batches
 	}
 	t.Logf("%d histories: %+v", *simRuns, total)
@@ -445,6 +513,7 @@ func TestEachBrokenRuleIsNoticed(t *testing.T) {
 		{"rule 9: serve beside those who are not on the list", breakStrangers},
 		{"rule 10: put back without looking for a notice", breakNotices},
 		{"rule 10: deny by the own table", breakDeny},
+		{"rule 11: take up another list of stores at once", breakMove},
 		{"section 3: swap where there is no copy", breakStrict},
 		{"section 3: let an extension keep its version", breakVersion},
 		{"replace in the stores before the journal knows", breakDiskFirst},

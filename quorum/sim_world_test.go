@@ -37,7 +37,7 @@ type world struct {
 
 type simStats struct {
 	granted, held, failed, crashes, forgot, extended, released, direct int
-	pauses, jumps, lost, cuts, strangers, shared, batches              int
+	pauses, jumps, lost, cuts, strangers, moves, batches               int
 }
 
 // at has f done after d.
@@ -105,10 +105,12 @@ type simNode struct {
 	cfg    Config
 	birth  Number
 	disk   simDisk
-	proxy  *simProxy // nil while it is down
-	open   int       // ops submitted to the proxy of now, and not answered
-	gone   bool      // it never comes back
-	paused Time      // nothing happens there before that
+	proxy  *simProxy   // nil while it is down
+	stores []*simStore // what it asks
+	open   int         // ops submitted to the proxy of now, and not answered
+	gone   bool        // it never comes back
+	leaves func() bool // it is to move, and returns whether it may by now
+	paused Time        // nothing happens there before that
 }
 
 // listed reports whether the node's proxy is one of the group.
@@ -134,6 +136,7 @@ func (w *world) running() *simNode {
 type simDisk struct {
 	entries map[string]Entry
 	limit   Number
+	birth   Number // unless zero, in the place of the node's
 	seen    []string
 	written []Record
 }
@@ -148,6 +151,9 @@ func (d *simDisk) sync(n int) {
 			}
 		}
 		d.limit = max(d.limit, r.Limit)
+		if r.Birth != 0 {
+			d.birth = r.Birth
+		}
 		if r.Seen != "" {
 			d.seen = append(d.seen, r.Seen)
 		}
@@ -156,6 +162,9 @@ func (d *simDisk) sync(n int) {
 }
 
 func (d *simDisk) history(birth Number) History {
+	if d.birth != 0 {
+		birth = d.birth
+	}
 	h := History{Birth: birth, Limit: max(birth, d.limit), Seen: slices.Clone(d.seen)}
 	for _, name := range sortedKeys(d.entries) {
 		h.Entries = append(h.Entries, d.entries[name])
@@ -321,6 +330,7 @@ type simProxy struct {
 
 type simLane struct {
 	p     *simProxy
+	at    int // the store's index in the core
 	store *simStore
 	queue []*Ask
 	busy  bool
@@ -451,7 +461,7 @@ func (l *simLane) connect() {
 	if l.jumps > l.known {
 		incarnation += fmt.Sprint("/j", l.jumps-l.known)
 	}
-	l.p.step(func(c *Core) { c.Up(w.now, l.store.index, incarnation) })
+	l.p.step(func(c *Core) { c.Up(w.now, l.at, incarnation) })
 }
 
 func (l *simLane) fall(asks []*Ask, unsent bool) {
@@ -462,7 +472,7 @@ func (l *simLane) fall(asks []*Ask, unsent bool) {
 	queue := l.queue
 	l.queue = nil
 	l.p.step(func(c *Core) {
-		c.Down(l.store.index, fmt.Errorf("connection lost"))
+		c.Down(l.at, fmt.Errorf("connection lost"))
 		for _, ask := range asks {
 			c.Voted(l.p.w.now, ask, Vote{Unsent: unsent, Err: fmt.Errorf("connection lost")})
 		}
@@ -481,8 +491,8 @@ func (l *simLane) send() {
 	}
 	asks := l.queue
 	l.queue = nil
-	if l.p.core.Due(w.now, l.store.index) <= w.now {
-		asks = append(asks, l.p.core.Chores(w.now, l.store.index, 16)...)
+	if l.p.core.Due(w.now, l.at) <= w.now {
+		asks = append(asks, l.p.core.Chores(w.now, l.at, 16)...)
 	}
 	if len(asks) == 0 {
 		return
@@ -525,7 +535,7 @@ func (l *simLane) send() {
 // store that kills the old connection of a proxy when the new one is opened
 // does not act on them.
 func (l *simLane) late(asks []*Ask, conn int) {
-	if l.store.dead || l.store.opened[l.p.node.id] > conn && !l.p.w.cfg.Stores[l.store.index].Late {
+	if l.store.dead || l.store.opened[l.p.node.id] > conn && !l.p.w.cfg.Stores[l.at].Late {
 		return
 	}
 	l.carryOut(asks)
@@ -566,7 +576,7 @@ func (l *simLane) answer(asks []*Ask, votes []Vote, conn int) {
 	if l.p.core.signs() {
 		reading = &votes[len(asks)]
 	}
-	l.p.step(func(c *Core) { c.Answered(l.p.w.now, l.store.index, asks, votes[:len(asks)], reading) })
+	l.p.step(func(c *Core) { c.Answered(l.p.w.now, l.at, asks, votes[:len(asks)], reading) })
 }
 
 func tellCopy(c *Copy) string {

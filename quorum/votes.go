@@ -97,7 +97,7 @@ func (c *Core) lacks(ask *Ask, vote Vote) {
 // leftover reports whether a copy is ours and of nothing that lives or is under way.
 func (c *Core) leftover(name string, found *Copy) bool {
 	if found == nil || found.Opaque || found.Version == 0 || found.Version.Author() != c.cfg.Author ||
-		found.Version < c.births || found.Version.Count() > c.count {
+		c.births.Author() != c.cfg.Author || found.Version < c.births || found.Version.Count() > c.count {
 		return false
 	}
 	s := c.slots[name]

@@ -1,0 +1,102 @@
+package quorum
+
+import (
+	"fmt"
+	"time"
+)
+
+// current reports whether a signature was made in this incarnation of the store.
+//
+// Rule 6: one made in an earlier incarnation is no signature: the server came
+// back with old data, and has forgotten what came after.
+func (w *witness) current(s Signature) bool {
+	return process(s.Incarnation) == process(w.incarnation)
+}
+
+// weigh finds out whether a store is whole for us.
+func (c *Core) weigh(now Time, store int, sigs map[string]Signature) {
+	w := &c.stores[store]
+	waits, again := c.waitsFor(now, store, sigs)
+	w.lookAt = again
+	switch {
+	case waits != "":
+		if w.whole {
+			c.event("store.unwhole", store, "", "%s", waits)
+			c.unwhole(store, waits)
+			c.void(now, store)
+		}
+		w.waits = waits
+	case !w.whole:
+		w.whole, w.waits = true, ""
+		if c.peered() {
+			c.event("store.whole", store, "", "every proxy's leases are there: its votes count")
+		}
+	}
+}
+
+// waitsFor says why a store is not whole, "" if it is, and when to look again.
+//
+// Rule 5: a store is whole once a reading of its book taken after our signature,
+// and showing it, also shows that of every peer; or, of a peer that is missing
+// there, once it is dead and what it granted has ended.
+func (c *Core) waitsFor(now Time, store int, sigs map[string]Signature) (waits string, again Time) {
+	w := &c.stores[store]
+	again = now.Add(time.Hour)
+	switch {
+	case c.refused != nil:
+		return "a stranger signed a book", again
+	case w.phase != Signed:
+		return "our signature is not there yet", again
+	}
+	if c.peered() && c.mayHaveGranted(now) {
+		// Books may have been blank when we signed; a peer's word comes later.
+		if _, trace, pardon := c.traces(); trace != "" && !pardon {
+			return c.waitOut(now, trace), c.started.Add(c.outwait())
+		}
+	}
+	for i := range c.peers {
+		p := &c.peers[i]
+		s := sigs[p.id]
+		current := w.current(s) || c.breaks&breakIncarnation != 0
+		switch {
+		case s.Phase == Signed && current && (w.peers[i].sure || c.breaks&breakSure != 0):
+		case c.breaks&breakWhole != 0:
+		case s.Phase == Signed && current:
+			return fmt.Sprintf("peer %s signed before we came: its beat must move", p.id), now
+		case p.forgotten:
+		case !p.known:
+			// It is new or elsewhere, and may be granting locks where we can't see it.
+			return fmt.Sprintf("peer %s was never seen: a new group serves once all have signed", p.id), again
+		default:
+			// Its beat must have stood still too: a peer that lives and does not sign
+			// here sees another server or network than we do.
+			dead := max(w.signed, p.moved).Add(c.outwait())
+			if now <= dead && c.breaks&breakOutwait == 0 {
+				return fmt.Sprintf("peer %s has not signed; if it is dead, its last lease ends in %v", p.id, dead.Sub(now).Round(time.Second)), min(again, dead)
+			}
+			if now > dead && !w.whole {
+				c.event("peer.absent", store, "", "%s has not been seen for %v: whatever it granted has ended", p.id, now.Sub(p.moved).Round(time.Second))
+			}
+			again = min(again, now.Add(beatEvery))
+		}
+	}
+	return "", again
+}
+
+// outwait is how long a lease of anybody may last, by our clock.
+func (c *Core) outwait() time.Duration { return c.cfg.MaxTTL + c.cfg.MaxTTL/50 + driftFloor }
+
+// counts reports whether a store may be asked for its vote.
+//
+// Rule 1: with peers, only one that is whole for us. Solo our table knows all
+// there is, and a store only has to know of us: our signature must have stood
+// there once, so that whoever else comes will see it.
+func (c *Core) counts(store int) bool {
+	w := &c.stores[store]
+	return w.whole || !c.peered() && (w.once || !c.signs())
+}
+
+func (c *Core) unwhole(store int, waits string) {
+	w := &c.stores[store]
+	w.whole, w.waits = false, waits
+}
