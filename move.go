@@ -148,6 +148,19 @@ func (m *move) leavePeers(ctx context.Context) error {
 	if err := m.mayLeave(after); err != nil {
 		return fmt.Errorf("refused to leave the old stores: %w", err)
 	}
+	if len(m.old) == 0 {
+		return nil
+	}
+	// A store that has just forgotten its book shows nobody, for as long as it takes
+	// those who live to sign again: our word must have stood there for that time.
+	if err := pause(ctx, beatPatience); err != nil {
+		return err
+	}
+	after = readAll(ctx, m.old)
+	m.learn(after)
+	if err := m.mayLeave(after); err != nil {
+		return fmt.Errorf("refused to leave the old stores: %w", err)
+	}
 	return nil
 }
 
