@@ -272,6 +272,11 @@ func (w *world) nodeFault(n *simNode) {
 		w.crash(n)
 		w.note("proxy %d loses its journal", n.id)
 		w.stats.lost++
+		for _, s := range w.stores { // whatever took the one may take the others
+			if !w.faithful && w.direct == nil && w.chance(0.4) {
+				w.after(w.upTo(time.Second), func() { w.storeFault(s) })
+			}
+		}
 		n.disk = simDisk{entries: map[string]Entry{}}
 		n.cfg.Instance = n.cfg.Nonce()
 		n.birth = MakeNumber(uint64(1000+w.rng.IntN(2)*w.rng.IntN(1<<20)), n.cfg.Author)
