@@ -2,6 +2,7 @@ package quorum
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -16,16 +17,16 @@ type Evicter interface {
 }
 
 const (
-	evictedEvent = "store.evicted"
 	evictedEvery = 2 * time.Second  // the store is asked,
 	evictedQuiet = 10 * time.Second // and so long there is no second line about it
+	evictedText  = "%d items were dropped to make room; every copy is looked at"
 )
 
 // Evicted says that a store has dropped so many items to make room. Copies of
 // ours may be among them, so each is looked at. So may be the book: the reading
 // at the end of the next batch tells.
 func (c *Core) Evicted(now Time, store int, count uint64) {
-	c.event(evictedEvent, store, "", "%d items were dropped to make room; every copy is looked at", count)
+	c.event("store.evicted", store, "", evictedText, count)
 	c.Doubt(store)
 }
 
@@ -130,6 +131,6 @@ func (l *lane) evicted(seen *evictions, incarnation string, count uint64) {
 	}
 	k.leave()
 	if grown > 0 && told == 0 && k.opts.Observer != nil { // there is no line, but it counts
-		k.opts.Observer.Happened(Event{Kind: evictedEvent, Store: l.index}, l.name)
+		k.opts.Observer.Happened(Event{Kind: "store.evicted", Store: l.index, Text: fmt.Sprintf(evictedText, grown)}, l.name)
 	}
 }

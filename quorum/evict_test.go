@@ -135,8 +135,8 @@ func TestAnotherIncarnationCountsAnew(t *testing.T) {
 		h, s, seen := openDropper(t)
 		s.count.Store(10)
 		h.holdMany()
-		pass(3 * time.Second)
-		h.fakes[0].Restart()
+		pass(2500 * time.Millisecond)
+		h.fakes[0].Restart() // noticed within a second, before the next poll
 		s.count.Store(50)
 		pass(3 * time.Second)
 		h.drop()

@@ -40,6 +40,7 @@ type command struct {
 	seconds int64  // of a set: how long it is kept; 0 is for ever. Of a raise: 0 leaves that as it is
 	flags   uint64 // of a set: a number that clients attach
 	tell    bool   // of a set: the answer tells the CAS number of what was written
+	keep    bool   // of a get: to the server the item is in use, and others go first
 	number  uint64 // of a raise: what is to be added, or where it begins
 }
 
@@ -52,10 +53,10 @@ func (c *command) writeTo(w *bufio.Writer, opaque uint64) {
 	b = append(b, c.key...)
 	switch c.verb {
 	case get:
-		// With u the server does not move the item in its LRU. While that is
-		// under way it holds on to the item, and could not reuse its memory to
-		// put it back.
-		b = append(b, " c f t u v"...)
+		b = append(b, " c f t v"...)
+		if !c.keep {
+			b = append(b, " u"...)
+		}
 	case set:
 		b = appendNumber(b, " ", uint64(len(c.data)))
 		b = appendNumber(b, " T", uint64(c.seconds))

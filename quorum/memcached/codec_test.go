@@ -15,7 +15,8 @@ func TestCommandsOnTheWire(t *testing.T) {
 		command command
 		want    string
 	}{
-		{command{verb: get, key: "k"}, "mg k c f t u v O7\r\n"},
+		{command{verb: get, key: "k"}, "mg k c f t v u O7\r\n"},
+		{command{verb: get, key: "k", keep: true}, "mg k c f t v O7\r\n"},
 		{command{verb: set, key: "k", data: []byte("a\r\nb"), seconds: 2}, "ms k 4 T2 ME O7\r\na\r\nb\r\n"},
 		{command{verb: set, key: "k", seconds: 2, flags: 5}, "ms k 0 T2 F5 ME O7\r\n\r\n"},
 		{command{verb: set, key: "k", data: []byte("a"), seconds: 2, cas: 9}, "ms k 1 T2 C9 O7\r\na\r\n"},

@@ -16,6 +16,7 @@ type conn struct {
 	r      *bufio.Reader
 	w      *bufio.Writer
 	opaque uint64 // of the last command sent
+	evicts bool   // the server drops what was not in use for long
 }
 
 func newConn(nc net.Conn) *conn {
@@ -56,8 +57,15 @@ func (c *conn) exchange(ctx context.Context, commands []command) ([]reply, error
 
 // send writes the commands. A connection that cannot be written to cannot be
 // read from either, so the reader tells of it.
+//
+// What is looked at is in use if the server evicts. Otherwise each copy that is
+// put back pushes out the one that was left alone for longest, which is ours
+// too, and that goes round for minutes. A server that may not evict must not
+// move what we look at: while it does it holds on to the item, and could not
+// reuse its memory to put it back.
 func (c *conn) send(commands []command, first uint64) {
 	for i := range commands {
+		commands[i].keep = c.evicts
 		commands[i].writeTo(c.w, first+uint64(i))
 	}
 	c.w.Flush()

@@ -35,12 +35,16 @@ type identity struct {
 // Source: server_stats in memcached.c.
 func (id *identity) incarnation() string { return fmt.Sprintf("%d/%d", id.pid, id.start) }
 
+// evicts reports whether the server may drop what it keeps to make room.
+func (id *identity) evicts() bool { return id.setting["evictions"] != "off" }
+
 // introduce asks the server who it is and whether we can work with it.
 func (c *conn) introduce(ctx context.Context) (identity, error) {
 	id, err := c.identify(ctx)
 	if err != nil {
 		return id, err
 	}
+	c.evicts = id.evicts()
 	if id.setting["cas_enabled"] == "no" {
 		return id, errors.New("the server gives no CAS numbers: start it without -C")
 	}
@@ -164,7 +168,7 @@ func (s *Store) Facts(ctx context.Context) (quorum.Facts, error) {
 	if err != nil {
 		return quorum.Facts{}, fmt.Errorf("facts: leave a tag: %w", err)
 	}
-	evicts := id.setting["evictions"] != "off"
+	evicts := id.evicts()
 	return quorum.Facts{
 		Kind:        "memcached",
 		Version:     id.version,
@@ -204,16 +208,21 @@ func persistence(setting map[string]string) string {
 }
 
 func eviction(stats map[string]string, evicts bool) string {
+	does := "off: writes fail when %s bytes are full; %s"
 	if evicts {
-		return fmt.Sprintf("on: the least recently used goes when %s bytes are full (-M forbids it)", stats["limit_maxbytes"])
+		does = "on: the least recently used goes when %s bytes are full (-M forbids it); %s"
 	}
-	return fmt.Sprintf("off: writes fail when %s bytes are full", stats["limit_maxbytes"])
+	said := "it does not count what it drops"
+	if n, err := evicted(stats); err == nil {
+		said = fmt.Sprintf("%d items dropped so far", n)
+	}
+	return fmt.Sprintf(does, stats["limit_maxbytes"], said)
 }
 
 func problems(id *identity, tag string) []string {
 	var all []string
-	if n := id.stats["evictions"]; n != "" && n != "0" {
-		all = append(all, "it has evicted "+n+" entries since it was started")
+	if n, err := evicted(id.stats); err == nil && n > 0 {
+		all = append(all, fmt.Sprintf("it has dropped %d items to make room since it was started", n))
 	}
 	if size, err := strconv.Atoi(id.setting["item_size_max"]); err == nil && size < maxData+maxKey {
 		all = append(all, fmt.Sprintf("it takes no values above %d bytes (-I); ours may have %d", size, quorum.MaxValue))

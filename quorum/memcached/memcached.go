@@ -34,8 +34,9 @@
 // What is left: a server without room drops the copy that it was told to
 // replace. It is put back at once, but for one round trip there is none; and one
 // that somebody else adds between a look and its write is not put back. A server
-// that evicts may drop a notice or a mark and keep the book, and nobody notices:
-// see [quorum.Facts] on that.
+// that evicts may drop a notice or a mark and keep the book. That it dropped
+// something is noticed, see [Store.Evicted], but only copies are put back; what
+// is looked at now and then it drops last.
 //
 // The package ignores authentication, TLS and clusters: one plain server each.
 //
@@ -62,14 +63,15 @@ var (
 	errNotConnected = errors.New("not connected")
 )
 
-// A Store is one memcached server. It is a [quorum.Store].
+// A Store is one memcached server. It is a [quorum.Store] and a [quorum.Evicter].
 type Store struct {
 	addr string
 	dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
-	mu     sync.Mutex
-	conn   *conn // guarded by mu; nil before Connect and after a failure
-	closed bool  // guarded by mu; once true, always true
+	mu      sync.Mutex
+	conn    *conn // guarded by mu; nil before Connect and after a failure
+	counter *conn // guarded by mu; what Evicted asks on, nil before that and after a failure
+	closed  bool  // guarded by mu; once true, always true
 }
 
 // New returns the store at memcached://host:port, port 11211 if there is none.
@@ -196,11 +198,12 @@ func (s *Store) Do(ctx context.Context, requests []quorum.Request, votes []quoru
 // Traits says that TTLs are seconds, and that nothing stops a late request.
 func (s *Store) Traits() quorum.Traits { return quorum.Traits{Coarse: true, Late: true} }
 
-// Close closes the connection. Do and Connect then fail.
+// Close closes the connections. Do, Connect and Evicted then fail.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
 	s.discard(nil)
+	s.miscount()
 	return nil
 }
