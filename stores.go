@@ -87,11 +87,17 @@ func (s tolerated) Facts(ctx context.Context) (quorum.Facts, error) {
 
 // allowEviction returns a store that is taken although it may drop locks.
 func allowEviction(s quorum.Store) quorum.Store {
-	if w, ok := s.(quorum.Watcher); ok {
+	switch s := s.(type) {
+	case quorum.Watcher:
 		return struct {
 			tolerated
 			quorum.Watcher
-		}{tolerated{s}, w}
+		}{tolerated{s.(quorum.Store)}, s}
+	case quorum.Evicter:
+		return struct {
+			tolerated
+			quorum.Evicter
+		}{tolerated{s.(quorum.Store)}, s}
 	}
 	return tolerated{s}
 }

@@ -15,6 +15,7 @@ type Ask struct {
 	tries   int      // how often a leftover was looked for
 	foreign *Lease   // somebody else's, to be put in its place
 	epoch   uint     // of the store, when this was asked
+	lapses  uint     // leaf.unwholes, then
 }
 
 // size is about how many bytes the ask is on the wire.
@@ -31,7 +32,7 @@ func (a *Ask) size() int {
 
 // ask has a request sent. What it is answered counts only in the epoch of now.
 func (c *Core) ask(a *Ask) {
-	a.epoch = c.stores[a.Store].epoch
+	a.epoch, a.lapses = c.stores[a.Store].epoch, c.stores[a.Store].unwholes
 	c.out.Ask(a)
 }
 

@@ -37,6 +37,7 @@ func (c *Core) attempt(now Time, op *Op, parts []Part) {
 		c.settle(op, Result{Outcome: Failed, Err: err})
 		return
 	}
+	c.keepPace(now)
 	c.Reserve()
 	if c.dry() {
 		c.thirst = append(c.thirst, op)

@@ -25,26 +25,28 @@ const (
 
 // A leaf is what a store's book says, and what is to be written there.
 type leaf struct {
-	book    Book                 // as last read
-	sigs    map[string]Signature // what it says
-	line    string               // ours in it, "" if there is none
-	phase   Phase                // of our signature of this epoch; "" before that
-	nonce   string               // of this epoch
-	signed  Time                 // when the signature was first seen to stand
-	writing bool                 // a line of ours is under way
-	writeAt Time                 // when to write the next one
-	torn    bool                 // the book is not to be believed any more, and must go
-	owing   int                  // leases that must be in the store before we sign, see slot.owed
-	whole   bool                 // rule 5
-	waits   string               // if not whole: what for
-	lookAt  Time                 // when to look anew whether it is whole, though the book is the same
-	strange string               // the difference that forbids to serve, "" if there is none
-	read    bool                 // it was read in this life of the proxy
-	once    bool                 // our signature has stood there in this life of the proxy
-	peers   []glimpse
-	lapses  []Time // the latest
-	beats   uint64 // of our lines in it
-	twin    string // what somebody else has under our id
+	book     Book                 // as last read
+	sigs     map[string]Signature // what it says
+	line     string               // ours in it, "" if there is none
+	phase    Phase                // of our signature of this epoch; "" before that
+	nonce    string               // of this epoch
+	signed   Time                 // when the signature was first seen to stand
+	writing  bool                 // a line of ours is under way
+	writeAt  Time                 // when to write the next one
+	torn     bool                 // the book is not to be believed any more, and must go
+	owing    int                  // leases that must be in the store before we sign, see slot.owed
+	whole    bool                 // rule 5
+	unwholes uint                 // how often it was found not to be, any more
+	waits    string               // if not whole: what for
+	lookAt   Time                 // when to look anew whether it is whole, though the book is the same
+	strange  string               // the difference that forbids to serve, "" if there is none
+	read     bool                 // it was read in this life of the proxy
+	peekAt   Time                 // when to read it again if nothing else does
+	once     bool                 // our signature has stood there in this life of the proxy
+	peers    []glimpse
+	lapses   []Time // the latest
+	beats    uint64 // of our lines in it
+	twin     string // what somebody else has under our id
 }
 
 // signs reports whether there are books at all; peered whether others sign them too.
@@ -75,6 +77,7 @@ func (c *Core) Answered(now Time, store int, asks []*Ask, votes []Vote, reading 
 // opened takes a reading of a store's book.
 func (c *Core) opened(now Time, store int, book Book) {
 	w := &c.stores[store]
+	w.peekAt = now.Add(c.cfg.Peek)
 	if w.read && w.phase != "" && maps.Equal(book, w.book) {
 		if now >= w.lookAt {
 			c.weigh(now, store, c.parse(store, book))

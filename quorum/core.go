@@ -13,7 +13,8 @@ type Config struct {
 	Need    int      // votes needed, see [Strategy.Need]
 	Timeout time.Duration
 	MaxTTL  time.Duration
-	Author  uint8 // of our numbers; 0 for a proxy on its own
+	Peek    time.Duration // how often each book is read at the least; 0: with the audits
+	Author  uint8         // of our numbers; 0 for a proxy on its own
 	Identity
 }
 
@@ -90,6 +91,9 @@ type Core struct {
 	finished []finished
 	starts   []*Op
 	events   []Event
+	news     []News // see note
+	curious  bool   // somebody listens
+	told     uint64 // how much news there has been
 }
 
 // A slot is what the core knows of one name.
@@ -264,7 +268,7 @@ func (c *Core) begin(now Time, op *Op) {
 		return
 	}
 	op.looked = false
-	op.view = View{Now: now, names: op.Names, found: op.one[:0]}
+	op.view = View{Now: now, Told: c.told, names: op.Names, found: op.one[:0]}
 	free := 0
 	for _, name := range op.Names {
 		lease := c.live(now, c.slots[name])

@@ -58,6 +58,9 @@ type Keeper struct {
 	rejected []answered
 	wakeAt   Time // guarded by mu: when the timer will ring
 	closed   bool
+	listener func(News) // guarded by mu
+
+	telling sync.Mutex // taken before mu: see spread
 
 	write chan struct{} // there is something in records
 	ring  chan struct{} // wakeAt is too late
@@ -90,6 +93,9 @@ func Open(o Options) (*Keeper, error) {
 	k := &Keeper{opts: o, write: make(chan struct{}, 1), ring: make(chan struct{}, 1)}
 	cfg := Config{
 		Need: o.Strategy.Need(len(o.Members)), Timeout: o.Timeout, MaxTTL: o.MaxTTL, Author: o.Author, Identity: o.Identity,
+	}
+	if len(o.Peers) > 0 {
+		cfg.Peek = peekEvery
 	}
 	for i, m := range o.Members {
 		cfg.Stores = append(cfg.Stores, m.Store.Traits())
@@ -203,7 +209,12 @@ func (k *Keeper) leave() {
 	}
 	clear(c.finished)
 	c.finished, c.starts, c.events = c.finished[:0], nil, nil
+	news := len(c.news) > 0
 	k.mu.Unlock()
+
+	if news {
+		k.spread()
+	}
 
 	for _, f := range ended {
 		if k.opts.Observer != nil && f.result.Deed != Looked {

@@ -45,6 +45,7 @@ type Op struct {
 // A View is what an op was shown: the leases of its names at one moment.
 type View struct {
 	Now   Time
+	Told  uint64 // see [News]
 	names []string
 	found []*Lease
 	used  uint64 // one bit a name that was looked at; the last is for all from the 64th on

@@ -48,6 +48,7 @@ func (c *Core) win(now Time, a *attempt) {
 			}
 			c.put(s, lease, a.granted(p, len(c.cfg.Stores)))
 		}
+		c.note(News{Name: part.Name, Prev: part.Prev, Lease: lease, Why: ByChange, Op: a.op})
 		if c.peered() {
 			c.announce(now, a, p)
 		}
@@ -264,6 +265,7 @@ func (c *Core) Written(now Time, want *Want, err error) {
 
 // quench lets those go on that waited for the journal.
 func (c *Core) quench(now Time) {
+	c.Reserve() // what others use may have gone beyond what was asked for
 	if len(c.thirst) == 0 || c.dry() {
 		return
 	}

@@ -17,6 +17,10 @@ type pace struct {
 
 const numbersASecond = 1 << 12
 
+// paceEvery is how often the count follows the time at the least, so that the
+// journal is asked for numbers before a change needs them.
+const paceEvery = 4 * time.Second
+
 // now returns the count that the pace has reached.
 func (p pace) now(now Time) uint64 {
 	return p.count + uint64(max(now.Sub(p.at), 0)/(time.Second/numbersASecond))

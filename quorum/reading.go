@@ -253,6 +253,7 @@ func (c *Core) found(now Time, name string, gone Number, answers []answer) (leas
 	}
 	if lease.Fence != mine.Fence {
 		c.event("lease.lost", -1, name, "%d of %d stores have another lease, %v, in the place of ours, %v", theirs, len(answers), lease.Version, mine.Version)
+		c.note(News{Name: name, Prev: mine, Lease: lease, Why: ByLoss})
 	}
 	return lease, true, nil
 }
@@ -267,6 +268,7 @@ func (c *Core) endedBy(s *slot, gone Number) {
 
 // drop lets a lease of the table go that lives no more, or that others look after.
 func (c *Core) drop(s *slot) {
+	c.note(News{Name: s.name, Prev: s.lease, Why: ByLoss})
 	c.clear(s)
 	c.write(Record{Entries: []Entry{{Name: s.name}}}, false, nil)
 	c.forget(s)

@@ -59,6 +59,9 @@ func newWorld(seed uint64, breaks breakage) *world {
 	w.cfg = Config{Need: strategy.Need(n), Timeout: 250 * time.Millisecond, MaxTTL: simMaxTTL}
 	if proxies > 1 {
 		w.cfg.MaxTTL = time.Second + w.upTo(3*time.Second)
+		if rng.IntN(16) == 0 {
+			w.cfg.Peek = peekEvery // as it is in life; elsewhere histories would be long
+		}
 	}
 	for i := range n {
 		w.cfg.Stores = append(w.cfg.Stores, Traits{Late: rng.IntN(3) == 0, Coarse: rng.IntN(4) == 0})

@@ -53,6 +53,7 @@ func (c *Core) clear(s *slot) {
 func (c *Core) expire(s *slot) {
 	lease := s.lease
 	c.clear(s)
+	c.note(News{Name: s.name, Prev: lease, Why: ByExpiry})
 	if s.running != nil && s.running.rest != nil && c.breaks&breakExpiry == 0 {
 		return // its change is on its way to the journal, and says there what comes after
 	}
@@ -96,6 +97,9 @@ func (c *Core) next(now Time) Time {
 	next := now.Add(time.Hour)
 	if c.checkpoints() {
 		next = min(next, c.checkpoint)
+	}
+	if c.peered() {
+		next = min(next, now.Add(paceEvery))
 	}
 	if len(c.timed) > 0 {
 		next = min(next, c.timed[0].deadline)

@@ -40,7 +40,9 @@ const (
 	auditMost  = 2048 // as long as that takes no more than this
 	retryAfter = 100 * time.Millisecond
 	overstay   = 5 * time.Second // how long after its lease a copy may still be there
-	lateLooks  = 3               // how often a store that may act late is looked into again
+	beatName   = "holdfast:beat"
+	peekEvery  = 100 * time.Millisecond
+	lateLooks  = 3 // how often a store that may act late is looked into again
 )
 
 // takeOut has a copy taken out of a store, now or as soon as it can be reached.
@@ -174,6 +176,7 @@ func (c *Core) Vanished(now Time, store int, name string) {
 		c.pump(now)
 		return
 	}
+	c.note(News{Name: name, Why: ByHearsay})
 	bit := uint64(1) << store
 	s := c.slots[name]
 	c.doubtVote(s, store)
@@ -228,6 +231,9 @@ func (c *Core) Due(now Time, store int) Time {
 		return now
 	}
 	due := min(w.auditAt, c.bookDue(now, store))
+	if c.cfg.Peek > 0 {
+		due = min(due, w.peekAt)
+	}
 	for _, d := range w.debts[:min(len(w.debts), 8)] {
 		due = min(due, d.after)
 	}
@@ -260,6 +266,12 @@ func (c *Core) Chores(now Time, store, most int) []*Ask {
 	if w := &c.stores[store]; now >= w.auditAt && !e.full() {
 		w.auditAt = now.Add(auditEvery)
 		c.audit(now, store, e)
+	}
+	if w := &c.stores[store]; c.cfg.Peek > 0 && now >= w.peekAt && len(e.asks) == 0 {
+		// With peers, how soon a store votes again after it forgot depends on how
+		// soon all of them notice.
+		w.peekAt = now.Add(c.cfg.Peek)
+		e.add(&Ask{Store: store, why: whyBeat, Request: Request{Action: Read, Name: beatName}})
 	}
 	// Behind the put-backs: what is signed there is signed for those before it too.
 	if ask := c.inscribe(now, store); ask != nil {
@@ -375,7 +387,7 @@ func (c *Core) audit(now Time, store int, e *errand) {
 		}
 	}
 	if len(e.asks) == before {
-		e.add(&Ask{Store: store, why: whyBeat, Request: Request{Action: Read, Name: "holdfast:beat"}})
+		e.add(&Ask{Store: store, why: whyBeat, Request: Request{Action: Read, Name: beatName}})
 	}
 }
 

@@ -13,6 +13,12 @@ func (c *Core) Voted(now Time, ask *Ask, vote Vote) {
 		// Rule 2: it was asked before the store was found to have forgotten.
 		vote = Vote{Err: errForgot}
 	}
+	if ask.attempt != nil && vote.Verdict != Silent && c.breaks&breakUnread == 0 {
+		// Rule 1: the store must have been whole when the request left, and still be.
+		if w := &c.stores[ask.Store]; c.refused != nil || !c.counts(ask.Store) || ask.lapses != w.unwholes {
+			vote = Vote{Err: fmt.Errorf("its vote does not count any more: %s", w.waits)}
+		}
+	}
 	c.learn(now, vote.Mark)
 	switch ask.why {
 	case whyVote:

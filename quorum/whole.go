@@ -98,5 +98,8 @@ func (c *Core) counts(store int) bool {
 
 func (c *Core) unwhole(store int, waits string) {
 	w := &c.stores[store]
+	if w.whole {
+		w.unwholes++
+	}
 	w.whole, w.waits = false, waits
 }
