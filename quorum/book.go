@@ -46,6 +46,7 @@ type leaf struct {
 	peers    []glimpse
 	lapses   []Time // the latest
 	beats    uint64 // of our lines in it
+	eager    int    // how many of the next come sooner
 	twin     string // what somebody else has under our id
 }
 

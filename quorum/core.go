@@ -268,7 +268,7 @@ func (c *Core) begin(now Time, op *Op) {
 		return
 	}
 	op.looked = false
-	op.view = View{Now: now, Told: c.told, names: op.Names, found: op.one[:0]}
+	op.view = View{Now: now, names: op.Names, found: op.one[:0]}
 	free := 0
 	for _, name := range op.Names {
 		lease := c.live(now, c.slots[name])
@@ -277,7 +277,10 @@ func (c *Core) begin(now Time, op *Op) {
 		}
 		op.view.found = append(op.view.found, lease)
 	}
-	if op.Reads && free > 0 && len(c.cfg.Stores) > 0 {
+	op.view.Told = c.told // behind the end of leases that were over
+	doubts := op.doubts
+	op.doubts = false
+	if (op.Reads && free > 0 || doubts) && len(c.cfg.Stores) > 0 {
 		c.read(now, op)
 		return
 	}

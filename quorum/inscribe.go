@@ -92,7 +92,10 @@ func (c *Core) inscribed(now Time, ask *Ask, vote Vote) {
 	case ask.Action == Tear:
 		w.torn = false
 	case w.phase == Signed:
-		w.writeAt = now.Add(beatEvery)
+		if w.writeAt = now.Add(beatEvery); w.eager > 0 {
+			w.eager--
+			w.writeAt = now.Add(peekEvery)
+		}
 	case c.refused == nil:
 		w.writeAt = now
 	}

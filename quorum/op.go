@@ -39,6 +39,7 @@ type Op struct {
 	other bool // it was shown the other of two possible leases, see Core.showOther
 	// looked: it was shown what the stores have, and not just what the table has.
 	looked bool
+	doubts bool // with peers: it is to look there before it decides again
 	gone   bool // the client hung up
 }
 

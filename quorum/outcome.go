@@ -173,6 +173,7 @@ func (c *Core) letGo(a *attempt, p int, s *slot) {
 func (c *Core) lost(now Time, a *attempt) {
 	if a.retry && !a.op.gone && c.refused == nil {
 		a.op.rest = nil
+		a.op.doubts = true // what the table has was refused: it looks into the stores now
 		c.again(now, a.op)
 		return
 	}

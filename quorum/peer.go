@@ -93,6 +93,15 @@ func cutSeen(text string) (id, instance, config string) {
 	return id, instance, config
 }
 
+// greet has our beat move sooner for a while: whoever just came believes in our
+// signature once it has.
+func (c *Core) greet(now Time, w *witness) {
+	w.eager = beatsBelieve + 1
+	if w.phase == Signed {
+		w.writeAt = min(w.writeAt, now.Add(peekEvery))
+	}
+}
+
 // glimpse takes what a reading says of the peers.
 func (c *Core) glimpse(now Time, store int, sigs map[string]Signature) {
 	w := &c.stores[store]
@@ -118,8 +127,10 @@ func (c *Core) glimpse(now Time, store int, sigs map[string]Signature) {
 		switch {
 		case g.nonce == "":
 			g.nonce, p.moved = s.Nonce, now
+			c.greet(now, w)
 		case g.nonce != s.Nonce:
 			g.nonce, g.sure, p.moved = s.Nonce, true, now
+			c.greet(now, w)
 		case g.beat != s.Beat:
 			p.moved = now
 			if g.moves++; g.moves >= beatsBelieve {

@@ -45,7 +45,7 @@ func (c *Core) vote(now Time, ask *Ask, vote Vote) {
 		return
 	}
 	leftover := c.leftover(ask.Name, vote.Found)
-	if vote.Verdict == Refused && !ask.again && ask.why == whyVote && vote.Mark == 0 && (leftover || c.inDoubt(ask.Name, vote.Found)) {
+	if vote.Verdict == Refused && !ask.again && ask.why == whyVote && vote.Mark == 0 && (leftover || c.inDoubt(ask.Name, vote.Found) || c.older(a, ask, vote.Found)) {
 		// What is in the way is a copy of an attempt of ours that failed, or of a
 		// lease that is over. Nobody holds by it, and only this very copy goes.
 		if leftover {
@@ -88,6 +88,13 @@ func (c *Core) vouch(now Time, ask *Ask, vote Vote) {
 	}
 	a.counts[ask.part].Granted++
 	c.judge(now, a)
+}
+
+// older is what must not be done: an older version of the lease looks stale, but
+// somebody may be counting the vote that left it there.
+func (c *Core) older(a *attempt, ask *Ask, found *Copy) bool {
+	prev := a.parts[ask.part].Prev
+	return c.breaks&breakStrict != 0 && prev != nil && found != nil && found.Version != 0 && found.Version < prev.Version
 }
 
 // lacks has the copy of a lease put back that a vote showed to be missing.
