@@ -267,6 +267,7 @@ func (c *Core) release(now Time, op *Op, parts []Part) {
 		}
 		lease, or := s.lease, s.or
 		c.clear(s)
+		c.note(News{Name: s.name, Prev: lease, Why: ByChange, Op: op})
 		entries = append(entries, Entry{Name: s.name})
 		for i := range c.cfg.Stores {
 			c.takeOut(i, s.name, lease.Copy(), lease.Until)

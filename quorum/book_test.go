@@ -199,6 +199,24 @@ func TestAVoteOnItsWayDoesNotCountOnceAStrangerWasSeen(t *testing.T) {
 	}
 }
 
+func TestAVoteAskedForBeforeAStoreCeasedToBeWholeDoesNotCount(t *testing.T) {
+	g := newGroup(t, 1)
+	op := g.submit(acquiring("token", time.Second, "orders"))
+	g.sync()
+	late := g.send(0)
+	delete(g.stores[0].book, "p1")
+	g.turn(0)
+	g.whole(0, false, "p1's signature is gone")
+	g.sign("p1", 0)
+	g.turn(0)
+	g.whole(0, true, "p1 signed again")
+	late.reading = g.stores[0].do(g.now, Request{Action: ReadBook})
+	g.land(late)
+	if r, over := g.over(op); over && r.Outcome == Changed {
+		t.Error("granted by a vote of before p1 put its leases back")
+	}
+}
+
 func TestAStoreThatIsNotWholeIsNotAsked(t *testing.T) {
 	g := newGroup(t, 3)
 	delete(g.stores[2].book, "p1")
@@ -396,6 +414,21 @@ func TestALeaseGrantedWhileWeSignHoldsNothingUp(t *testing.T) {
 	g.turn(0)
 	if s := g.mine(0); s.Phase != Signed || g.at(0, "orders") != "token" || g.at(0, "parcels") != "direct" {
 		t.Errorf("the book has %v, want it signed with what was owed, whatever came since", s)
+	}
+}
+
+func TestALeaseThatWasChangedWhileWeSignIsOwedNoMore(t *testing.T) {
+	g, _ := owing(t)
+	g.place("orders", foreignCopy("direct"), time.Hour, 0)
+	op := g.submit(extending("orders", "token", groupTTL))
+	g.sync()
+	g.land(g.send(1))
+	g.land(g.send(2))
+	g.ends(op, Changed)
+	g.turn(0)
+	g.turn(0)
+	if s := g.mine(0); s.Phase != Signed {
+		t.Errorf("the book has %v, want it signed: the extension has a quorum without this store", s)
 	}
 }
 

@@ -64,8 +64,8 @@ func (c *Core) announce(now Time, a *attempt, p int) {
 	if prev == nil || prev.Version == 0 || part.Drop && a.ends() && c.allAsked(a, p) {
 		return
 	}
-	if !part.Drop && !prev.Foreign && a.next[p].Until >= prev.Until {
-		return // only we have it, and what took its place lasts longer
+	if !part.Drop && !prev.Foreign && a.next[p].Fence == prev.Fence && a.next[p].Until >= prev.Until {
+		return // whoever else has it may go on: it is the same lease, and lasts longer now
 	}
 	for i := range c.stores {
 		if !part.Drop || !a.ends() || a.ballots[p*len(c.stores)+i].unsent {

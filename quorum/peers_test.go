@@ -338,16 +338,16 @@ func TestAFailedChangeOfAPeersLeaseMakesItOursToLookAfter(t *testing.T) {
 func TestWhatWasReadAndNotChangedIsCheckedToo(t *testing.T) {
 	g := newGroup(t, 3)
 	g.holds("guard", "token", groupTTL/2)
-	guarded := func() *Op {
-		return seeing(&Op{Names: []string{"guard", "orders", "unread"}, Decide: func(v *View) Plan {
+	guarded := func(name string) *Op {
+		return seeing(&Op{Names: []string{"guard", name, "unread"}, Decide: func(v *View) Plan {
 			if guard, _ := v.Lease("guard"); guard == nil {
 				return Plan{}
 			}
-			prev, _ := v.Lease("orders")
-			return Plan{Parts: []Part{{Prev: prev, Name: "orders", Value: []byte("mine"), TTL: time.Second}}}
+			prev, _ := v.Lease(name)
+			return Plan{Parts: []Part{{Prev: prev, Name: name, Value: []byte("mine"), TTL: time.Second}}}
 		}})
 	}
-	op := g.submit(guarded())
+	op := g.submit(guarded("orders"))
 	g.turn(0, 1, 2) // the look
 	g.sync()
 	asks := g.asked[0]
@@ -362,13 +362,24 @@ func TestWhatWasReadAndNotChangedIsCheckedToo(t *testing.T) {
 		t.Error("a check changed what it checked")
 	}
 
-	op = g.submit(guarded())
+	op = g.submit(guarded("parcels"))
 	g.turn(0, 1, 2)
 	for i := range 3 { // and before the votes are in, a peer's client lets the guard go
 		g.stores[i].do(g.now, Request{Name: "guard", Prev: g.stores[i].get(g.now, "guard"), Gone: groupTTL})
 	}
 	g.rest()
 	g.ends(op, Unchanged)
+
+	op = g.submit(seeing(&Op{Names: []string{"guard", "letters"}, Decide: func(v *View) Plan {
+		if guard, _ := v.Lease("guard"); guard != nil {
+			return Plan{}
+		}
+		return Plan{Parts: []Part{{Name: "letters", Value: []byte("mine"), TTL: time.Second}}}
+	}}))
+	g.turn(0, 1, 2)
+	g.place("guard", peersLease("theirs", 6000), groupTTL/2, 0, 1, 2) // and before the votes are in, it is taken
+	g.rest()
+	g.ends(op, Unchanged) // the lock that it asked for is free: that is not held
 }
 
 func TestAVoteInDoubtIsAskedForAgain(t *testing.T) {
@@ -439,4 +450,33 @@ func TestAnOpThatWasRefusedLooksIntoTheStoresBeforeItTriesAgain(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestOnlyTheVeryLeftoverThatWasSeenIsReplaced(t *testing.T) {
+	g := newGroup(t, 3)
+	left := &Copy{Value: []byte("left"), Fence: MakeNumber(1000, 1), Version: MakeNumber(1000, 1)}
+	g.core.births = left.Version
+	g.place("orders", left, groupTTL, 0)
+	op := g.submit(acquiring("token", time.Second, "orders"))
+	g.land(g.send(0))
+	again := doing(g.asked[0], whyVote)
+	if len(again) != 1 || !again[0].Prev.Equal(left) || again[0].OrNone || !again[0].Mark {
+		t.Fatalf("store 0 is asked %v, want what was left there replaced, and nothing else", g.asked[0])
+	}
+	g.rest()
+	g.ends(op, Changed)
+}
+
+func TestAnExtensionThatFindsNoCopyHasItPutBackFirst(t *testing.T) {
+	g := newGroup(t, 3)
+	g.holds("orders", "token", groupTTL/2)
+	for i := range 2 { // nobody tells of it
+		delete(g.stores[i].copies, "orders")
+	}
+	op := g.submit(extending("orders", "token", groupTTL))
+	for range 4 {
+		g.turn(0, 1, 2)
+	}
+	g.rest()
+	g.ends(op, Changed)
 }

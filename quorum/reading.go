@@ -233,7 +233,7 @@ func (c *Core) found(now Time, name string, gone Number, answers []answer) (leas
 	mine := c.live(now, s)
 	lease, plain, err = c.shown(now, name, gone, answers)
 	switch {
-	case mine == nil, err != nil:
+	case mine == nil, err != nil, !plain && s.unsure:
 		return lease, plain, err
 	case lease == nil || lease.Version <= mine.Version || s.or != nil && lease.Version == s.or.Version:
 		// A live lease of ours whose copies vanished, or are being changed by

@@ -141,7 +141,7 @@ func TestAPeersLeaseIsShownForTheTimeThatAQuorumGuarantees(t *testing.T) {
 func TestWhatIsFoundBesideALeaseOfOurs(t *testing.T) {
 	for _, c := range []struct {
 		what    string
-		answers string // o is ours
+		answers string // o is ours, x a later version of it
 		gone    bool   // a notice says that ours ended
 		want    string
 		told    string
@@ -155,6 +155,8 @@ func TestWhatIsFoundBesideALeaseOfOurs(t *testing.T) {
 		{"a newer one may have one, and ours does not", "b.s", false, "b", "lease.lost"},
 		{"a newer one may have one, and so may ours", "bos", false, "ours", ""},
 		{"an older one", "aa.", false, "ours", ""},
+		{"a peer's extension that may not be granted", "oxs", false, "ours", ""},
+		{"a peer's extension that was granted", "xx.", false, "extended", ""},
 		{"released through a peer", "...", true, "free", ""},
 		{"released through a peer, and not everywhere", "oo.", true, "free", ""},
 		{"released through a peer, and taken", "bbo", true, "b", ""},
@@ -164,10 +166,13 @@ func TestWhatIsFoundBesideALeaseOfOurs(t *testing.T) {
 		op := g.submit(acquiring("ours", groupTTL/2, "orders"))
 		g.rest()
 		ours := g.ends(op, Changed).Leases[0]
-		answers := showAll(strings.ReplaceAll(c.answers, "o", "."), g.now)
+		answers := showAll(strings.NewReplacer("o", ".", "x", ".").Replace(c.answers), g.now)
 		for i, letter := range c.answers {
-			if letter == 'o' {
+			switch letter {
+			case 'o':
 				answers[i].copy = ours.Copy()
+			case 'x':
+				answers[i].copy = &Copy{Value: []byte("extended"), Fence: ours.Fence, Version: MakeNumber(5000, 2)}
 			}
 		}
 		gone := Number(0)
@@ -381,7 +386,7 @@ func TestWhatEndsALeaseIsAnnounced(t *testing.T) {
 		want bool
 	}{
 		{"a hand-over for less", ours, handingOver("orders", "token", "next", time.Second), true},
-		{"a hand-over for longer", ours, handingOver("orders", "token", "next", groupTTL), false},
+		{"a hand-over for longer", ours, handingOver("orders", "token", "next", groupTTL), true},
 		{"an extension", ours, extending("orders", "token", groupTTL), false},
 		{"a shortening", ours, extending("orders", "token", time.Second), true},
 		{"a hand-over of a peer's", theirs, seeing(handingOver("orders", "token", "next", groupTTL)), true},
