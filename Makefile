@@ -22,7 +22,8 @@ lint:
 	$(GO) tool staticcheck ./...
 
 unit:
-	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m -skip '^(TestNoSchedule|TestEachBroken)' ./...
+	$(GO) test -timeout 20m -run '^(TestNoSchedule|TestEachBroken)' ./quorum -v -sim.runs 3000
 
 # Long enough to find what a change broke, short enough for every run.
 fuzz-short:
@@ -33,7 +34,7 @@ fuzz:
 	while read -r package name; do $(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZ) "$$package"; done
 
 torture: tools
-	$(GO) test -timeout 3h -run 'TestNoSchedule|TestEachBroken' ./quorum -v -sim.runs $(RUNS)
+	$(GO) test -timeout 3h -run 'TestNoSchedule|TestEachBroken' ./quorum -v -sim.runs $(RUNS) -sim.search
 	TORTURE_TIME=$(TORTURE) TORTURE_OUT=$(CURDIR)/torture-out $(GO) test -timeout 3h -run 'Torture' ./integration -v
 
 bench: tools

@@ -23,6 +23,13 @@ type call struct {
 	renews  bool // among it a lease of our own
 	tries   int  // how often the stores have turned it down
 
+	batch *batch    // of EXEC; else nil
+	watch *watching // of WATCH; else nil
+	reads *readings // of a client that tracks; else nil
+	alarm alarm     // of one that waits for nothing but time
+	holds bool      // later commands of the session wait for this one
+	owed  []string  // guarded by tracker.mu; locks the session is to be told of behind the reply
+
 	op         atomic.Pointer[quorum.Op] // of the last try
 	name       [1]string                 // of the op: most commands name one lock
 	next, prev *call                     // guarded by session.mu
@@ -35,6 +42,10 @@ const maxTries = 2
 func (s *Session) submit(cmd *command, r request, proto, db int) {
 	c := &call{session: s, cmd: cmd, request: r, proto: proto, db: db}
 	c.tx.engine = s.engine
+	c.follow()
+	if cmd.flags&watches != 0 {
+		c.watch = s.watchMore()
+	}
 	if cmd.script != nil {
 		var bad Reply
 		if c.job, bad = cmd.script(s, r.args); bad.kind == failure {
@@ -58,6 +69,9 @@ func (s *Session) submit(cmd *command, r request, proto, db int) {
 
 // names returns the locks that the command says it will use, each once.
 func (c *call) names() ([]string, error) {
+	if c.batch != nil {
+		return c.batch.names(c.session.engine.tracker, c.db)
+	}
 	var buf [1][]byte
 	keys := c.cmd.lockArgs(buf[:0], c.request.args)
 	names := c.name[:0]
@@ -68,12 +82,17 @@ func (c *call) names() ([]string, error) {
 		}
 		names = append(names, name)
 	}
+	return once(c.cmd, names)
+}
+
+// once returns each of names once, unless they are too many.
+func once(cmd *command, names []string) ([]string, error) {
 	if len(names) > 1 {
 		slices.Sort(names)
 		names = slices.Compact(names)
 	}
 	if len(names) > quorum.MaxNames {
-		return nil, fmt.Errorf("%s names %d locks, above %d: %w", c.cmd.name, len(names), quorum.MaxNames, quorum.ErrInvalid)
+		return nil, fmt.Errorf("%s names %d locks, above %d: %w", cmd.name, len(names), quorum.MaxNames, quorum.ErrInvalid)
 	}
 	return names, nil
 }
@@ -84,12 +103,17 @@ func (c *call) try(names []string) {
 	c.decided = false
 	op := &quorum.Op{
 		Names: names,
-		Reads: c.tries > 0 || c.cmd.flags&reads != 0 || (c.cmd.looks != nil && c.cmd.looks(c.request.args)),
+		Reads: c.tries > 0 || c.looks(),
 		Done:  c.done,
 	}
-	if c.cmd.script != nil {
-		op.Start = func(view *quorum.View) { c.runScript(op, view) }
-	} else {
+	switch {
+	case c.batch != nil && c.batch.slow():
+		op.Start = func(view *quorum.View) { c.runOnWorker(op, view, c.decideBatch) }
+	case c.batch != nil:
+		op.Decide = c.decideBatch
+	case c.cmd.script != nil:
+		op.Start = func(view *quorum.View) { c.runOnWorker(op, view, c.decideByScript) }
+	default:
 		op.Decide = c.decide
 	}
 	c.op.Store(op)
@@ -99,10 +123,27 @@ func (c *call) try(names []string) {
 	}
 }
 
+// looks reports whether the call must know of locks that others hold directly in
+// the stores.
+func (c *call) looks() bool {
+	if c.batch != nil {
+		return c.batch.looks()
+	}
+	return c.cmd.mustLook(c.request.args)
+}
+
+func (c *command) mustLook(args [][]byte) bool {
+	return c.flags&reads != 0 || c.looks != nil && c.looks(args)
+}
+
 // decide runs the command on what the keeper shows.
 func (c *call) decide(view *quorum.View) quorum.Plan {
 	tx := &c.tx
 	tx.reset(c.cmd, c.db, view)
+	c.reads.again(tx)
+	if c.watch != nil {
+		c.session.engine.tracker.watch(c, view)
+	}
 	var buf [1][]byte
 	for _, key := range c.cmd.lockArgs(buf[:0], c.request.args) {
 		name, err := lockName(c.db, key)
@@ -126,6 +167,10 @@ func (c *call) conclude(answer Reply, returned bool) (plan quorum.Plan) {
 	} else {
 		c.tx.posts = nil
 	}
+	if answer.kind != grant {
+		plan.Parts = withoutMoments(plan.Parts)
+	}
+	c.reads.expect(c)
 	c.answer, c.decided, c.changes, c.renews = answer, true, len(plan.Parts) > 0, false
 	for i := range plan.Parts {
 		prev := plan.Parts[i].Prev
@@ -139,8 +184,7 @@ func (c *call) done(result quorum.Result) {
 	reply := c.answer
 	switch result.Outcome {
 	case quorum.Changed:
-		reply = reply.resolve(result)
-		c.session.engine.hub.post(c.tx.posts...)
+		reply = c.through(reply.resolve(result), result)
 	case quorum.Held:
 		if !c.tx.final && c.tries < maxTries && !c.session.isClosed() {
 			c.tries++
@@ -157,9 +201,31 @@ func (c *call) done(result quorum.Result) {
 		if !c.decided || c.changes {
 			reply = sayFailure(errHungUp)
 		} else {
-			c.session.engine.hub.post(c.tx.posts...)
+			reply = c.through(reply, result)
 		}
 	}
-	c.request.answer(reply, c.proto)
+	c.unwatch(result)
+	c.reply(reply, result)
+	c.session.engine.slow.look(c.session, c.cmd, c.request)
 	c.session.remove(c)
+}
+
+// withoutMoments leaves out leases that are over as soon as they are made: of a
+// TTL of 1 or 2 ms the drift between two clocks takes all, and nobody may rely on
+// any of it. Clients ask for such to see whether a server knows milliseconds, or
+// to have a lease end now. Redis would keep it for that moment; here it is over
+// when the reply is given, which is no later than it may be by the client's clock.
+func withoutMoments(parts []quorum.Part) []quorum.Part {
+	moment := func(p *quorum.Part) bool { return !p.Drop && quorum.Validity(p.TTL, 0) <= 0 }
+	left := parts[:0]
+	for _, p := range parts {
+		switch {
+		case moment(&p) && p.Prev == nil:
+			continue
+		case moment(&p):
+			p = quorum.Part{Prev: p.Prev, Name: p.Name, Drop: true}
+		}
+		left = append(left, p)
+	}
+	return left
 }

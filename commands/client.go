@@ -67,19 +67,16 @@ func clientInfo(s *Session, _ [][]byte) Reply { return Reply{kind: verbatim, tex
 // describe is a line of CLIENT LIST.
 func (s *Session) describe() string {
 	now := s.engine.wall()
+	redirected := s.engine.tracker.redirected(s)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	doing := "NULL"
 	if s.doing != nil {
 		doing = s.doing.name
 	}
-	flags := "N"
-	if s.subscribed() {
-		flags = "P"
-	}
-	return fmt.Sprintf("id=%d addr=%s laddr=%s name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=-1 cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
+	return fmt.Sprintf("id=%d addr=%s laddr=%s name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d cmd=%s user=default redir=%d resp=%d lib-name=%s lib-ver=%s\n",
 		s.conn.ID, s.conn.Remote, s.conn.Local, s.name, int64(now.Sub(s.conn.Opened).Seconds()), int64(now.Sub(s.active).Seconds()),
-		flags, s.db, s.counts[channels].Load(), s.counts[patterns].Load(), s.counts[shards].Load(), doing, s.proto, s.library[0], s.library[1])
+		s.flagsLocked(), s.db, s.counts[channels].Load(), s.counts[patterns].Load(), s.counts[shards].Load(), s.inMulti(), doing, redirected, s.proto, s.library[0], s.library[1])
 }
 
 // everybody returns all sessions, by the number of their connection.

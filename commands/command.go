@@ -10,6 +10,9 @@ func index(table []*command) map[string]*command {
 	byName := map[string]*command{}
 	for _, c := range table {
 		byName[c.name] = c
+		if c.run != nil && c.keys != (keySpec{}) {
+			c.run = noting(c.run)
+		}
 		if c.flags&container != 0 {
 			h := &command{name: c.name + "|help", arity: 2, flags: noscript, serve: help, summary: "Lists the subcommands."}
 			byName[h.name] = h

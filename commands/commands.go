@@ -47,6 +47,8 @@ type Keeper interface {
 	// max of them, or all if max is 0.
 	Leases(match func(name string) bool, max int) []*quorum.Lease
 	Status() quorum.Status
+	// Listen has f called with all that happens to locks; nil ends it.
+	Listen(f func(quorum.News))
 }
 
 // Options say how an [Engine] behaves. Only Keeper and MaxTTL must be given.
@@ -63,6 +65,7 @@ type Options struct {
 	Wall         func() time.Time // for absolute deadlines of clients, and TIME; default time.Now
 	Log          *slog.Logger     // default: none
 	Scripts      int              // run at a time, each in 16 MiB; default twice the processors
+	AllowFlush   bool             // FLUSHDB and FLUSHALL end the leases that there are
 }
 
 // A Conn is what a session must know of its connection. The functions may be
@@ -94,7 +97,12 @@ type Engine struct {
 	commands map[string]*command // by name in lower case; never altered
 	scripts  *scripts
 	hub      *hub
+	tracker  *tracker
+	monitors monitors
+	slow     *slowlog
+	mayFlush bool
 	served   atomic.Uint64 // commands begun
+	opened   atomic.Uint64 // sessions
 
 	mu       sync.Mutex
 	sessions map[uint64]*Session // guarded by mu; by Conn.ID
@@ -116,7 +124,7 @@ func New(o Options) *Engine {
 	}
 	id := make([]byte, 20)
 	_, _ = rand.Read(id) // never fails, see crypto/rand
-	return &Engine{
+	e := &Engine{
 		keeper:   o.Keeper,
 		maxTTL:   o.MaxTTL,
 		password: o.Password,
@@ -125,16 +133,21 @@ func New(o Options) *Engine {
 		log:      o.Log,
 		runID:    hex.EncodeToString(id),
 		started:  o.Wall(),
-		commands: index(table()),
+		commands: index(append(table(), sessionCommands()...)),
 		scripts:  newScripts(o.Scripts),
 		hub:      newHub(o.Log),
+		slow:     newSlowlog(),
+		mayFlush: o.AllowFlush,
 		sessions: map[uint64]*Session{},
 	}
+	e.tracker = newTracker(e)
+	return e
 }
 
 // Open returns the session of a new connection. Its Close must be called.
 func (e *Engine) Open(c Conn) *Session {
 	s := &Session{engine: e, conn: c, proto: 2, authenticated: e.password == "", active: c.Opened}
+	e.opened.Add(1)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.sessions[c.ID] = s
@@ -144,6 +157,7 @@ func (e *Engine) Open(c Conn) *Session {
 // Close stops the scripts under way and waits for them, which takes some ms. The
 // sessions must be closed, and the keeper still open.
 func (e *Engine) Close() {
+	e.tracker.close()
 	e.scripts.close()
 	e.hub.close()
 }

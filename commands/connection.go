@@ -134,6 +134,9 @@ func reset(s *Session, _ [][]byte) Reply {
 	if s.subscribed() {
 		s.engine.hub.forgetLocked(s)
 	}
+	s.engine.tracker.forget(s)
+	s.engine.monitors.remove(s)
+	s.endTransaction()
 	s.change(func() {
 		s.proto, s.db, s.name = 2, 0, ""
 		s.authenticated = s.engine.password == ""

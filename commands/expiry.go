@@ -49,9 +49,19 @@ func (tx *Tx) lifetime(at span) (time.Duration, *Reply) {
 	return tx.atMost(left)
 }
 
-// atMost refuses a TTL above the longest there is.
+// forEver is a TTL that means that there is to be no end: some libraries have no
+// other way to say so, and ask for a thousand years.
+const forEver = 365 * 24 * 60 * 60 * 1000 // ms
+
+// atMost refuses a TTL above the longest there is: who counts on a week must not be
+// left after a day. One for ever is given the longest, as none at all is; that it
+// ends all the same is what TTL then says.
 func (tx *Tx) atMost(millis int64) (time.Duration, *Reply) {
-	if most := tx.engine.maxTTL.Milliseconds(); millis > most {
+	most := tx.engine.maxTTL.Milliseconds()
+	if millis >= forEver {
+		return tx.engine.maxTTL, nil
+	}
+	if millis > most {
 		bad := sayFailure(fmt.Sprintf("%s: %d ms is more than max-ttl, %d ms", badExpiry(tx.cmd.name).text, millis, most))
 		return 0, &bad
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/metrics"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,10 +54,12 @@ func configGet(s *Session, args [][]byte) Reply {
 		{"databases", strconv.Itoa(databases)},
 		{"maxmemory", "0"},
 		{"maxmemory-policy", "noeviction"},
-		{"notify-keyspace-events", ""},
+		{"notify-keyspace-events", describeNotify(s.engine.tracker.events.Load())},
 		{"replica-read-only", "yes"},
 		{"save", ""},
 		{"slave-read-only", "yes"},
+		{"slowlog-log-slower-than", strconv.FormatInt(s.engine.slow.above.Load(), 10)},
+		{"slowlog-max-len", strconv.FormatInt(s.engine.slow.most.Load(), 10)},
 		{"timeout", "0"},
 	} {
 		if slices.ContainsFunc(args[2:], func(pattern []byte) bool {
@@ -121,7 +124,10 @@ func (e *Engine) infoClients(b *strings.Builder) {
 }
 
 func (e *Engine) infoMemory(b *strings.Builder) {
-	fmt.Fprintf(b, "maxmemory:0\r\nmaxmemory_policy:noeviction\r\n")
+	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(heap)
+	used := heap[0].Value.Uint64()
+	fmt.Fprintf(b, "used_memory:%d\r\nused_memory_human:%.2fM\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n", used, float64(used)/(1<<20))
 }
 
 func (e *Engine) infoPersistence(b *strings.Builder) {
@@ -129,7 +135,7 @@ func (e *Engine) infoPersistence(b *strings.Builder) {
 }
 
 func (e *Engine) infoStats(b *strings.Builder) {
-	fmt.Fprintf(b, "total_commands_processed:%d\r\n", e.served.Load())
+	fmt.Fprintf(b, "total_connections_received:%d\r\ntotal_commands_processed:%d\r\n", e.opened.Load(), e.served.Load())
 	e.hub.describe(b)
 }
 

@@ -17,7 +17,7 @@ func get(tx *Tx, args [][]byte) Reply {
 func mget(tx *Tx, args [][]byte) Reply {
 	values := make([]Reply, len(args)-1)
 	for i, key := range args[1:] {
-		if s := tx.at(key); s.held && s.isText { // another type is a null here, as in Redis
+		if s := tx.at(key); s.held && s.shape == textShape { // another type is a null here, as in Redis
 			values[i] = sayBytes(s.text)
 		}
 	}
@@ -94,11 +94,8 @@ func del(tx *Tx, args [][]byte) Reply {
 func typeOf(tx *Tx, args [][]byte) Reply { return sayStatus(tx.at(args[1]).typeName()) }
 
 func (s *slot) typeName() string {
-	switch {
-	case !s.held:
+	if !s.held {
 		return "none"
-	case s.isText:
-		return "string"
 	}
-	return "opaque" // somebody else's, and nothing that we can read
+	return shapes[s.shape].name
 }

@@ -2,7 +2,6 @@ package commands
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -90,7 +89,7 @@ func scan(s *Session, args [][]byte) Reply {
 	}
 	all := make([]entry, 0, len(found))
 	for _, l := range found {
-		if o.kind == "" || o.kind == "string" {
+		if o.kind == "" || o.kind == shapes[leaseShape(l)].name {
 			key, _ := keyIn(s.db, l.Name)
 			all = append(all, entry{position(l.Name), key})
 		}
@@ -146,26 +145,4 @@ func position(name string) uint64 {
 		h = (h ^ uint64(name[i])) * 1099511628211
 	}
 	return max(h>>16, 1)
-}
-
-// flush refuses to end every lock there is: commands that clear a cache get sent
-// to the wrong server. Where there is none, there is nothing to refuse.
-func flush(s *Session, args [][]byte) Reply {
-	if len(args) > 2 || (len(args) == 2 && !is(args[1], "async") && !is(args[1], "sync")) {
-		return sayFailure(errSyntax)
-	}
-	match := func(string) bool { return true }
-	if is(args[0], "flushdb") {
-		match = s.matching("")
-	}
-	name, n := strings.ToUpper(string(args[0])), s.engine.countLocks(match)
-	if n == 0 {
-		return sayOK()
-	}
-	s.engine.log.Warn("flush refused", "command", name, "locks", n, "client", s.conn.Remote)
-	held := fmt.Sprintf("%d locks are held; DEL ends them", n)
-	if n == 1 {
-		held = "1 lock is held; DEL ends it"
-	}
-	return sayFailure(fmt.Sprintf("ERR %s refused: %s by name", name, held))
 }

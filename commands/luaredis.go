@@ -68,7 +68,11 @@ func (m *machine) command(l *lua.LState) Reply {
 	}
 	// Each name is looked for among all that the script uses.
 	m.spend(l, len(args)*(1+len(m.tx.slots)/16))
-	return c.run(m.tx, args).bounded()
+	reply := c.run(m.tx, args).bounded()
+	m.take(l, m.tx.decoded)
+	m.spend(l, m.tx.walked/8)
+	m.tx.decoded, m.tx.walked = 0, 0
+	return reply
 }
 
 // use makes a command that a script calls the one under way, and shows it its

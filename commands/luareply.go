@@ -18,7 +18,7 @@ func (r Reply) weight() int {
 	switch {
 	case r.kind == status || r.kind == failure:
 		n += replyTable
-	case r.kind == array || r.kind == collection || r.kind == pairs:
+	case r.kind == array || r.kind == collection || r.kind == pairs || r.kind == scored:
 		n += tableBytes + slotBytes*len(r.items)
 	}
 	for _, item := range r.items {

@@ -22,6 +22,7 @@ const (
 	array
 	collection // a set, of which RESP2 makes an array
 	pairs      // a map: items are key, value, key, value
+	scored     // members with their scores, in RESP3 each with its own: items as of pairs
 	grant      // a lease that is being made: see [Reply.resolve]
 	push       // what RESP3 tells apart from replies, and RESP2 does not
 	several    // items one behind the other: more than one reply
@@ -90,6 +91,11 @@ func (r Reply) appendTo(b []byte, proto int) []byte {
 		} else {
 			b = appendHead(b, '%', int64(len(r.items)/2))
 		}
+	case scored:
+		if proto == 3 {
+			return appendScored(b, r.items)
+		}
+		b = appendHead(b, '*', int64(len(r.items)))
 	case collection:
 		if proto == 2 {
 			b = appendHead(b, '*', int64(len(r.items)))
@@ -108,6 +114,14 @@ func (r Reply) appendTo(b []byte, proto int) []byte {
 	}
 	for _, item := range r.items {
 		b = item.appendTo(b, proto)
+	}
+	return b
+}
+
+func appendScored(b []byte, items []Reply) []byte {
+	b = appendHead(b, '*', int64(len(items)/2))
+	for ; len(items) > 0; items = items[2:] {
+		b = sayArray(items[:2]...).appendTo(b, 3)
 	}
 	return b
 }

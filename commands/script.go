@@ -172,11 +172,11 @@ func parseDigest(text []byte) (d digest, ok bool) {
 	return d, err == nil
 }
 
-// runScript answers op.Start. The keeper's mutex is free meanwhile: the names of
-// the op are the script's alone.
-func (c *call) runScript(op *quorum.Op, view *quorum.View) {
+// runOnWorker answers op.Start with what decide says. The keeper's mutex is free
+// meanwhile: the names of the op are the script's alone.
+func (c *call) runOnWorker(op *quorum.Op, view *quorum.View, decide func(*quorum.View) quorum.Plan) {
 	e := c.session.engine
-	refused := e.scripts.workers.run(&c.session.runs, func() { e.keeper.Resume(op, c.decideByScript(view)) })
+	refused := e.scripts.workers.run(&c.session.runs, func() { e.keeper.Resume(op, decide(view)) })
 	if refused != "" {
 		c.tx.reset(c.cmd, c.db, view)
 		e.keeper.Resume(op, c.conclude(sayFailure(refused), false))
@@ -187,8 +187,9 @@ func (c *call) runScript(op *quorum.Op, view *quorum.View) {
 // becomes one change. A script that ends by an error has changed nothing, where
 // Redis leaves what it had done so far: an error must not leave a lock behind.
 func (c *call) decideByScript(view *quorum.View) quorum.Plan {
-	e, tx := c.session.engine, &c.tx
+	tx := &c.tx
 	tx.reset(c.cmd, c.db, view)
+	c.reads.again(tx)
 	tx.script = true
 	for _, key := range c.job.keys {
 		name, err := lockName(c.db, key)
@@ -200,16 +201,23 @@ func (c *call) decideByScript(view *quorum.View) quorum.Plan {
 	if c.session.isClosed() && !c.mayRelease() {
 		return c.conclude(sayFailure(errHungUp), false)
 	}
-	m, _ := e.scripts.machines.Get().(*machine)
+	reply, raised := c.lua(c.job, c.cmd)
+	tx.refused, tx.final = Reply{}, false // of what the script called
+	return c.conclude(reply, !raised)
+}
+
+// lua runs a script on the call's Tx. With raised, it failed.
+func (c *call) lua(j job, cmd *command) (reply Reply, raised bool) {
+	machines := &c.session.engine.scripts.machines
+	m, _ := machines.Get().(*machine)
 	if m == nil {
 		m = newMachine()
 	}
-	reply, raised := m.run(c.session, tx, c.job, c.cmd.flags&write == 0)
+	reply, raised = m.run(c.session, &c.tx, j, cmd.flags&write == 0)
 	if !m.spoiled {
-		e.scripts.machines.Put(m)
+		machines.Put(m)
 	}
-	tx.refused, tx.final = Reply{}, false // of what the script called
-	return c.conclude(reply, !raised)
+	return reply, raised
 }
 
 // mayRelease reports whether the script could free a lock: one of those it names

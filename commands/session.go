@@ -2,6 +2,7 @@ package commands
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,10 +25,14 @@ type Session struct {
 	under    *call     // guarded by mu; the calls under way, linked
 	waiting  []request // guarded by mu; behind a barrier, in order
 	draining bool      // guarded by mu; somebody is beginning what waited
+	held     bool      // guarded by mu; a command is under way that those behind it wait for
 	closed   bool      // guarded by mu; once true, always true
 
-	runs line // of its scripts
+	runs       line        // of its scripts
+	monitoring atomic.Bool // changed with the monitors' mutex held
 
+	transaction   // the commands' own, as what is at the top
+	tracking      // guarded by the tracker, but for what it says
 	subscriptions // guarded by the hub, but for its counts
 }
 
@@ -35,6 +40,7 @@ type Session struct {
 type request struct {
 	args  [][]byte
 	reply func(b []byte, last bool)
+	begun time.Time
 }
 
 // Begin begins the command that args, at least one, are. They are the session's
@@ -46,21 +52,21 @@ type request struct {
 // Replies come when they are ready: putting them in the order of the commands
 // is the caller's.
 func (s *Session) Begin(args [][]byte, reply func(b []byte, last bool)) {
-	r := request{args, reply}
+	r := request{args: args, reply: reply}
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
 		r.answer(sayFailure(errHungUp), 2)
 		return
 	}
-	if s.draining || len(s.waiting) > 0 {
+	if s.draining || s.held || len(s.waiting) > 0 {
 		s.waiting = append(s.waiting, r)
 		s.mu.Unlock()
 		return
 	}
 	s.mu.Unlock()
 	c, p := s.engine.lookup(args)
-	if p == noProblem && c.flags&barrier != 0 && s.park(r) {
+	if p == noProblem && s.waits(c) && s.park(r) {
 		return
 	}
 	s.perform(c, p, r)
@@ -83,6 +89,11 @@ func (s *Session) park(r request) bool {
 func (s *Session) drain() {
 	for {
 		s.mu.Lock()
+		if s.held && !s.closed {
+			s.draining = false
+			s.mu.Unlock()
+			return
+		}
 		if len(s.waiting) == 0 {
 			s.waiting, s.draining = nil, false
 			s.mu.Unlock()
@@ -90,7 +101,7 @@ func (s *Session) drain() {
 		}
 		r := s.waiting[0]
 		c, p := s.engine.lookup(r.args)
-		if p == noProblem && c.flags&barrier != 0 && s.under != nil && !s.closed {
+		if p == noProblem && s.under != nil && !s.closed && s.waits(c) {
 			s.draining = false
 			s.mu.Unlock()
 			return
@@ -112,23 +123,40 @@ func (s *Session) perform(c *command, p problem, r request) {
 	s.engine.served.Add(1)
 	s.mu.Lock()
 	s.active = s.engine.wall()
+	r.begun = s.active
 	if p == noProblem {
 		s.doing = c
 	}
 	proto, db, authenticated := s.proto, s.db, s.authenticated
 	s.mu.Unlock()
+	defer s.spendCaching(c)
 	switch {
 	case p != noProblem:
-		r.answer(p.words(c, r.args), proto)
+		r.answer(s.abort(c, p.words(c, r.args)), proto)
 	case !authenticated && c.flags&noauth == 0:
+		s.spoil()
 		r.answer(sayFailure(errNoAuth), proto)
 	case proto == 2 && c.flags&attending == 0 && s.subscribed():
 		r.answer(sayFailure("ERR Can't execute '"+c.name+"': "+errSubscribed), proto)
+	case s.open && c.flags&unqueued == 0:
+		r.answer(s.enqueue(c, r.args), proto)
+	default:
+		s.engine.monitors.show(s, db, c, r)
+		s.carryOut(c, r, proto, db)
+	}
+}
+
+// carryOut does what the command says, or starts it, now that it may.
+func (s *Session) carryOut(c *command, r request, proto, db int) {
+	switch {
 	case c.flags&settles != 0 && (c.flags&pubsub != 0 || s.subscribed()):
 		s.settle(c, r)
+	case c.start != nil:
+		c.start(s, c, r)
 	case c.serve != nil:
 		reply := c.serve(s, r.args).bounded()
 		r.answer(reply, s.protocol()) // HELLO answers in the protocol it chose
+		s.engine.slow.look(s, c, r)
 	default:
 		s.submit(c, r, proto, db)
 	}
@@ -177,10 +205,13 @@ func (s *Session) Close() {
 	s.draining = true
 	s.mu.Unlock()
 	s.engine.hub.forget(s)
+	s.engine.tracker.forget(s)
+	s.engine.monitors.remove(s)
 	for _, c := range under {
 		if op := c.op.Load(); op != nil {
 			s.engine.keeper.Cancel(op)
 		}
+		c.alarm.stop()
 	}
 	s.engine.scripts.workers.leave(&s.runs)
 	if mine {
@@ -192,6 +223,7 @@ func (s *Session) Close() {
 func (s *Session) add(c *call) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.held = s.held || c.holds
 	c.next = s.under
 	if c.next != nil {
 		c.next.prev = c
@@ -210,7 +242,10 @@ func (s *Session) remove(c *call) {
 	if c.next != nil {
 		c.next.prev = c.prev
 	}
-	mine := s.under == nil && len(s.waiting) > 0 && !s.draining
+	if c.holds {
+		s.held = false
+	}
+	mine := (s.under == nil || c.holds) && !s.held && len(s.waiting) > 0 && !s.draining
 	s.draining = s.draining || mine
 	s.mu.Unlock()
 	if mine {

@@ -186,7 +186,11 @@ func tooLong(value []byte) *Reply {
 	if len(encode(value)) <= quorum.MaxValue {
 		return nil
 	}
-	return &Reply{kind: failure, text: fmt.Sprintf("ERR a value of %d bytes is longer than %d", len(value), quorum.MaxValue)}
+	return tooMuch(len(value))
+}
+
+func tooMuch(bytes int) *Reply {
+	return &Reply{kind: failure, text: fmt.Sprintf("ERR a value of %d bytes is longer than %d", bytes, quorum.MaxValue)}
 }
 
 // mset sets every lock or, if one would be refused, none.

@@ -40,10 +40,14 @@ type command struct {
 	run    func(tx *Tx, args [][]byte) Reply            // on locks, see Tx
 	serve  func(s *Session, args [][]byte) Reply        // on the session, or on all locks
 	script func(s *Session, args [][]byte) (job, Reply) // on locks, by a script
+	// start begins what answers in its own time, or sees to its own place among messages.
+	start func(s *Session, c *command, r request)
 	// looks is flag reads, where the arguments decide.
 	looks func(args [][]byte) bool
 	// What run answers if the stores turn its change down, unless it says better.
 	refused Reply
+	// room is where clients wait for the command to have something to do.
+	room *room
 	// subs are the commands of a container, by their second word.
 	subs []*command
 }
@@ -60,7 +64,7 @@ func table() []*command {
 	}}
 	match := argument{name: "pattern", kind: "pattern", token: "MATCH", optional: true}
 	count := argument{name: "count", kind: "integer", token: "COUNT", optional: true}
-	return []*command{
+	return append(valueCommands(), []*command{
 		// To hold a lock.
 		{name: "set", arity: -3, flags: write, keys: one, run: set, looks: setReads, summary: "Acquires a lock (NX), renews or hands over a lease (XX, IFEQ)."},
 		{name: "setnx", arity: 3, flags: write, keys: one, run: setnx, summary: "Acquires a lock for the longest TTL."},
@@ -103,8 +107,8 @@ func table() []*command {
 		{name: "scan", arity: -2, flags: readonly | barrier | noscript, serve: scan, summary: "Lists the locks that are held, page by page."},
 		{name: "dbsize", arity: 1, flags: readonly | barrier | noscript, serve: dbsize, summary: "Counts the locks that are held."},
 		{name: "locks", arity: -1, flags: readonly | barrier | noscript, serve: locks, takes: []argument{match, count}, summary: "Describes the locks that are held: LOCKS [MATCH pattern] [COUNT n]."},
-		{name: "flushdb", arity: -1, flags: write | barrier | noscript, serve: flush, summary: "Is refused while locks are held."},
-		{name: "flushall", arity: -1, flags: write | barrier | noscript, serve: flush, summary: "Is refused while locks are held."},
+		{name: "flushdb", arity: -1, flags: write | barrier | noscript, start: flush, summary: "Is refused while locks are held, unless they may be flushed."},
+		{name: "flushall", arity: -1, flags: write | barrier | noscript, start: flush, summary: "Is refused while locks are held, unless they may be flushed."},
 
 		// Scripts.
 		{name: "eval", arity: -3, flags: noscript | write | reads, keys: counted, script: eval, summary: "Runs a Lua script as one change."},
@@ -135,11 +139,11 @@ func table() []*command {
 		// The connection.
 		{name: "ping", arity: -1, flags: attending, run: ping, serve: pingSession, summary: "Answers."},
 		{name: "echo", arity: 2, run: echo, summary: "Answers with what was sent."},
-		{name: "quit", arity: -1, flags: noscript | noauth | attending, serve: quit, summary: "Closes the connection."},
+		{name: "quit", arity: -1, flags: noscript | noauth | attending | unqueued, serve: quit, summary: "Closes the connection."},
 		{name: "hello", arity: -1, flags: noscript | noauth | settles, serve: hello, summary: "Chooses the protocol, and authenticates."},
 		{name: "auth", arity: -2, flags: noscript | noauth, serve: auth, summary: "Authenticates."},
 		{name: "select", arity: 2, run: selectIn, serve: selectDB, summary: "Chooses the database, which is a namespace."},
-		{name: "reset", arity: 1, flags: noscript | noauth | attending | settles, serve: reset, summary: "Makes the connection as new."},
+		{name: "reset", arity: 1, flags: noscript | noauth | attending | settles | unqueued, serve: reset, summary: "Makes the connection as new."},
 		{name: "client", arity: -2, flags: container | noscript, summary: "Looks at connections."},
 		{name: "client|id", arity: 2, flags: noscript, serve: clientID, summary: "Returns the connection's number."},
 		{name: "client|getname", arity: 2, flags: noscript, serve: clientGetName, summary: "Returns the connection's name."},
@@ -166,5 +170,5 @@ func table() []*command {
 		{name: "command|info", arity: -2, flags: noscript, serve: commandInfo, summary: "Describes commands for programs."},
 		{name: "command|docs", arity: -2, flags: noscript, serve: commandDocs, summary: "Describes commands for people."},
 		{name: "command|getkeys", arity: -3, flags: noscript, serve: commandGetKeys, summary: "Says which arguments of a command are locks."},
-	}
+	}...)
 }

@@ -30,6 +30,11 @@ type Tx struct {
 
 	posts  []post // messages for when all this is done
 	posted int    // what they count for
+	notes  *notes // of what a client that tracks reads; else nil
+
+	// What collections cost, for a script to pay: bytes for what was decoded, and
+	// how many items were gone through.
+	decoded, walked int
 
 	first [1]slot // of slots: most commands name one lock
 }
@@ -43,8 +48,10 @@ type slot struct {
 
 	// As the Tx sees it now.
 	held    bool
-	isText  bool
-	text    []byte // if isText
+	shape   shape
+	text    []byte // if it is a string
+	items   []item // if it is a collection that was opened; never altered, only replaced
+	opened  bool
 	ttl     time.Duration
 	untimed bool
 
@@ -61,6 +68,7 @@ func (tx *Tx) reset(cmd *command, db int, view *quorum.View) {
 	tx.slots, tx.more = tx.slots[:0], tx.more[:0]
 	tx.refused, tx.final, tx.denied = cmd.refused, false, false
 	tx.posts, tx.posted = nil, 0
+	tx.decoded, tx.walked = 0, 0
 }
 
 // show makes a lock of the current database part of the Tx. It reports false if
@@ -82,7 +90,8 @@ func (tx *Tx) show(key []byte, name string) bool {
 	s := slot{db: tx.db, key: name[len(name)-len(key):], name: name, prev: lease}
 	if lease != nil {
 		s.held, s.untimed, s.ttl = true, lease.Untimed, lease.Left(tx.view.Now)
-		s.text, s.isText = textOf(lease)
+		s.shape = leaseShape(lease)
+		s.text, _ = textOf(lease)
 	}
 	tx.slots = append(tx.slots, s)
 	return true
@@ -113,12 +122,12 @@ func (s *slot) get() ([]byte, bool) {
 	if !s.held {
 		return nil, true
 	}
-	return s.text, s.isText
+	return s.text, s.shape == textShape
 }
 
 // holds reports whether token is the holder's.
 func (s *slot) holds(token []byte) bool {
-	return s.held && s.isText && bytes.Equal(s.text, token)
+	return s.held && s.shape == textShape && bytes.Equal(s.text, token)
 }
 
 // put makes text the lock's value for ttl from now. The same text goes on as the
@@ -128,8 +137,69 @@ func (s *slot) put(text []byte, ttl time.Duration, untimed bool) {
 		s.broken = true
 		s.text = bytes.Clone(text) // ours to keep, unlike the client's buffer
 	}
-	s.held, s.isText = true, true
+	s.held, s.shape, s.items, s.opened = true, textShape, nil, false
 	s.renew(ttl, untimed)
+}
+
+// open returns the items of a lock's collection, none if it is free. It reports
+// false if what is there is nothing of that shape.
+func (tx *Tx) open(s *slot, want shape) (items []item, ok bool) {
+	if !s.held {
+		return nil, true
+	}
+	if s.shape != want {
+		return nil, false
+	}
+	if !s.opened {
+		if s.items, ok = decodeItems(want, s.prev.Value); !ok {
+			s.shape = opaqueShape
+			return nil, false
+		}
+		s.opened = true
+		tx.decoded += len(s.items) * itemBytes
+	}
+	tx.walked += len(s.items)
+	return s.items, true
+}
+
+// keep makes items, in the order of their shape, the value of a lock that is free
+// or has that shape. The lease goes on, with its fencing token: who shares it, or
+// enters once more, is no other holder. No items are a release.
+func (tx *Tx) keep(s *slot, of shape, items []item) (bad *Reply) {
+	if len(items) == 0 {
+		if s.held {
+			s.drop()
+		}
+		return nil
+	}
+	if n := sizeOf(of, items); n > quorum.MaxValue {
+		return tooMuch(n)
+	}
+	s.shape, s.items, s.opened = of, items, true
+	tx.goOn(s)
+	return nil
+}
+
+// edit makes text the string of a lock that is free or has one, and the lease goes
+// on, with its fencing token: a counter is the same one whatever it counts.
+func (tx *Tx) edit(s *slot, text []byte) (bad *Reply) {
+	if bad := tooLong(text); bad != nil {
+		return bad
+	}
+	s.shape, s.text = textShape, text
+	tx.goOn(s)
+	return nil
+}
+
+// goOn makes the lock held with what it was given, for as long as it was. A lease
+// whose TTL nobody asked for has the longest there is, from its last change on:
+// what is in use does not end.
+func (tx *Tx) goOn(s *slot) {
+	if !s.held || s.untimed {
+		s.held = true
+		s.renew(tx.engine.maxTTL, true)
+	}
+	s.changed = true
 }
 
 // renew gives the lease another TTL from now.
@@ -139,7 +209,8 @@ func (s *slot) renew(ttl time.Duration, untimed bool) {
 
 // drop frees the lock.
 func (s *slot) drop() {
-	s.held, s.text, s.changed, s.broken = false, nil, true, true
+	s.held, s.text, s.items, s.opened = false, nil, nil, false
+	s.changed, s.broken = true, true
 }
 
 // plan returns what is to become of the locks.
@@ -151,6 +222,9 @@ func (tx *Tx) plan() quorum.Plan {
 	for i := range tx.slots {
 		if s := &tx.slots[i]; s.changed && (s.held || s.prev != nil) {
 			parts = append(parts, s.part())
+			if s.held && s.shape == listShape && s.opened {
+				tx.engine.commands[waitFor].room.wake(s.name)
+			}
 		}
 	}
 	return quorum.Plan{Parts: parts, Denied: tx.denied}
@@ -167,15 +241,18 @@ func (s *slot) part() quorum.Part {
 		TTL:     s.ttl,
 		Untimed: s.untimed,
 		// A lease that somebody made directly in the stores has no fencing token
-		// to keep: extending it makes it ours.
-		Renew: s.prev != nil && !s.prev.Foreign && !s.broken,
+		// to keep: extending it makes it ours. A peer's has one.
+		Renew: s.prev != nil && s.prev.Version != 0 && !s.broken,
 	}
 }
 
 // value returns the bytes that keep what the slot holds.
 func (s *slot) value() []byte {
-	if s.isText {
+	switch {
+	case s.shape == textShape:
 		return encode(s.text)
+	case s.opened:
+		return encodeItems(s.shape, s.items)
 	}
 	return s.prev.Value
 }

@@ -4,8 +4,11 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -485,30 +488,33 @@ func TestNoScheduleGrantsALockTwice(t *testing.T) {
 		return
 	}
 	var total simStats
-	for i := range *simRuns {
-		seed := uint64(*simFrom + i)
-		w := simulate(seed, breakage(*simBreaks))
-		if len(w.wrong) > 0 {
-			t.Fatalf("seed %d (go test ./quorum -run %s -sim.seed %d -v): %s\n%s", seed, t.Name(), seed, w.wrong[0], w.story())
-		}
-		total.granted += w.stats.granted
-		total.held += w.stats.held
-		total.failed += w.stats.failed
-		total.crashes += w.stats.crashes
-		total.forgot += w.stats.forgot
-		total.extended += w.stats.extended
-		total.released += w.stats.released
-		total.direct += w.stats.direct
-		total.pauses += w.stats.pauses
-		total.jumps += w.stats.jumps
-		total.lost += w.stats.lost
-		total.cuts += w.stats.cuts
-		total.strangers += w.stats.strangers
-		total.moves += w.stats.moves
-		total.batches += w.stats.batches
+	var wrong *world
+	var first uint64
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	var next atomic.Int64
+	for range runtime.GOMAXPROCS(0) { // each history is one goroutine's
+		wg.Go(func() {
+			for i := next.Add(1); i <= int64(*simRuns); i = next.Add(1) {
+				seed := uint64(int64(*simFrom) + i - 1)
+				w := simulate(seed, breakage(*simBreaks))
+				mu.Lock()
+				total.add(w.stats)
+				if len(w.wrong) > 0 && (wrong == nil || seed < first) {
+					wrong, first = w, seed
+					next.Store(int64(*simRuns))
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if wrong != nil {
+		t.Fatalf("seed %d (go test ./quorum -run %s -sim.seed %d -v): %s\n%s", first, t.Name(), first, wrong.wrong[0], wrong.story())
 	}
 	t.Logf("%d histories: %+v", *simRuns, total)
-	if total.granted == 0 || total.held == 0 || total.failed == 0 || total.crashes == 0 || total.extended == 0 || total.direct == 0 {
+	if total.granted == 0 || total.held == 0 || total.failed == 0 || total.crashes == 0 || total.extended == 0 || total.direct == 0 ||
+		total.pauses == 0 || total.jumps == 0 || total.lost == 0 || total.cuts == 0 || total.strangers == 0 || total.moves == 0 {
 		t.Errorf("something never happened, so nothing was tested: %+v", total)
 	}
 }
@@ -553,31 +559,33 @@ var brokenRules = []brokenRule{
 
 func TestEachBrokenRuleIsNoticed(t *testing.T) {
 	for _, rule := range brokenRules {
-		if !strings.Contains(rule.name, *simRule) {
-			continue
+		if strings.Contains(rule.name, *simRule) {
+			t.Run(rule.name, func(t *testing.T) {
+				t.Parallel()
+				rule.isNoticed(t)
+			})
 		}
-		first, how := rule.near, ""
-		if *simSearch {
-			first = 1
-		}
-		tries := 0
-		for seed := first; how == "" && tries < *simBroken; seed++ {
-			tries++
-			if w := simulateSafely(uint64(seed), rule.breaks); len(w.wrong) > 0 {
-				first, how = seed, w.wrong[0]
-			}
-		}
-		if how == "" {
-			t.Errorf("rule broken: %s: not noticed in %d histories", rule.name, tries)
-			continue
-		}
-		if rule.breaks > breakPeers { // and it is the broken rule that does it
-			if w := simulate(uint64(first), breakPeers); len(w.wrong) > 0 {
-				t.Errorf("seed %d, no rule broken: %s\n%s", first, w.wrong[0], w.story())
-			}
-		}
-		t.Logf("%-55s noticed after %5d histories: %s", rule.name, first, how)
 	}
+}
+
+func (rule brokenRule) isNoticed(t *testing.T) {
+	seed := rule.near
+	if *simSearch {
+		seed = 1
+	}
+	for range *simBroken {
+		if w := simulateSafely(uint64(seed), rule.breaks); len(w.wrong) > 0 {
+			t.Logf("noticed by history %5d: %s", seed, w.wrong[0])
+			if rule.breaks > breakPeers { // and it is the broken rule that does it
+				if w := simulate(uint64(seed), breakPeers); len(w.wrong) > 0 {
+					t.Errorf("history %d, no rule broken: %s\n%s", seed, w.wrong[0], w.story())
+				}
+			}
+			return
+		}
+		seed++
+	}
+	t.Errorf("not noticed in %d histories from %d on", *simBroken, rule.near)
 }
 
 // simulateSafely takes a panic of a core with a broken rule for what it is.

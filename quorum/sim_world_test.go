@@ -40,6 +40,24 @@ type simStats struct {
 	pauses, jumps, lost, cuts, strangers, moves, batches               int
 }
 
+func (s *simStats) add(t simStats) {
+	s.granted += t.granted
+	s.held += t.held
+	s.failed += t.failed
+	s.crashes += t.crashes
+	s.forgot += t.forgot
+	s.extended += t.extended
+	s.released += t.released
+	s.direct += t.direct
+	s.pauses += t.pauses
+	s.jumps += t.jumps
+	s.lost += t.lost
+	s.cuts += t.cuts
+	s.strangers += t.strangers
+	s.moves += t.moves
+	s.batches += t.batches
+}
+
 // at has f done after d.
 func (w *world) after(d time.Duration, f func()) {
 	w.seq++

@@ -1,0 +1,82 @@
+package commands
+
+import (
+	"fmt"
+	"strings"
+
+	"holdfast/quorum"
+)
+
+// flushShare is how many locks FLUSHDB frees by one change.
+const flushShare = 256
+
+// flush refuses to end every lock there is, unless that is allowed: commands that
+// clear a cache get sent to the wrong server. Where there is none, there is
+// nothing to refuse.
+func flush(s *Session, c *command, r request) {
+	args := r.args
+	if len(args) > 2 || (len(args) == 2 && !is(args[1], "async") && !is(args[1], "sync")) {
+		r.answer(sayFailure(errSyntax), s.protocol())
+		return
+	}
+	match := func(string) bool { return true }
+	if c.name == "flushdb" {
+		match = s.matching("")
+	}
+	n := s.engine.countLocks(match)
+	switch {
+	case n == 0:
+		r.answer(sayOK(), s.protocol())
+	case s.engine.mayFlush:
+		s.flushAll(c, r, match)
+	default:
+		s.engine.log.Warn("flush refused", "command", c.name, "locks", n, "client", s.conn.Remote)
+		held := fmt.Sprintf("%d locks are held; DEL ends them", n)
+		if n == 1 {
+			held = "1 lock is held; DEL ends it"
+		}
+		r.answer(sayFailure(fmt.Sprintf("ERR %s refused: %s by name", strings.ToUpper(c.name), held)), s.protocol())
+	}
+}
+
+// flushAll ends the leases of all locks that match, a share at a time. Locks that
+// are acquired meanwhile stay.
+func (s *Session) flushAll(cmd *command, r request, match func(string) bool) {
+	leases := s.engine.keeper.Leases(match, 0)
+	names := make([]string, len(leases))
+	for i, l := range leases {
+		names[i] = l.Name
+	}
+	s.engine.log.Warn("flush", "command", cmd.name, "locks", len(names), "client", s.conn.Remote)
+	c := &call{session: s, cmd: cmd, request: r, proto: s.proto, db: s.db, holds: true}
+	s.add(c)
+	c.flushSome(names)
+}
+
+// flushSome ends the first of the leases, and then the others. Who hung up meant it.
+func (c *call) flushSome(names []string) {
+	share := names[:min(len(names), flushShare)]
+	op := &quorum.Op{Names: share, Decide: func(view *quorum.View) (plan quorum.Plan) {
+		for _, name := range share {
+			if lease, _ := view.Lease(name); lease != nil {
+				plan.Parts = append(plan.Parts, quorum.Part{Name: name, Prev: lease, Drop: true})
+			}
+		}
+		return plan
+	}}
+	op.Done = func(result quorum.Result) {
+		rest := names[len(share):]
+		if result.Outcome != quorum.Failed && len(rest) > 0 {
+			c.flushSome(rest)
+			return
+		}
+		reply := sayOK()
+		if result.Outcome == quorum.Failed {
+			reply = sayFailure(errorLine(fmt.Errorf("%d locks are not flushed: %w", len(names), result.Err)))
+		}
+		c.request.answer(reply, c.proto)
+		c.session.remove(c)
+	}
+	c.op.Store(op)
+	c.session.engine.keeper.Submit(op)
+}

@@ -1,0 +1,143 @@
+package commands
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// waiting waits until so many clients wait for lists.
+func (h *house) waiting(n int) {
+	h.t.Helper()
+	m := h.engine.commands[waitFor].room
+	h.await(strconv.Itoa(n)+" to wait", func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		found := map[*waiter]bool{}
+		for _, queue := range m.queues {
+			for _, w := range queue {
+				found[w] = !w.trying
+			}
+		}
+		idle := 0
+		for _, calm := range found {
+			if calm {
+				idle++
+			}
+		}
+		return idle == n && len(found) == n
+	})
+}
+
+func TestWhoWaitsForAListGetsAnElementInTurn(t *testing.T) {
+	for i, push := range []string{
+		"rpush list x y z", "rpush list x y z", "eval \"for i,v in ipairs(ARGV) do redis.call('rpush',KEYS[1],v) end\" 1 list x y z",
+	} {
+		h := newHouse(t, 3*(i%2))
+		var replies []<-chan string
+		for i := range 4 {
+			replies = append(replies, h.guest().begin("blpop", "other", "list", "0"))
+			h.waiting(i + 1)
+		}
+		h.guest().ask(push)
+		for i, element := range []string{"x", "y", "z"} {
+			if got, want := h.guest().answer(replies[i], push), arrayOf(bulkOf("list"), bulkOf(element)); got != want {
+				t.Errorf("%s: waiter %d got %q, want %q", push, i, got, want)
+			}
+		}
+		h.waiting(1)
+		h.guest().expect([2]string{"exists list", no}, [2]string{"lpush other last", yes})
+		if got, want := h.guest().answer(replies[3], push), arrayOf(bulkOf("other"), bulkOf("last")); got != want {
+			t.Errorf("%s: the last waiter got %q, want %q", push, got, want)
+		}
+	}
+}
+
+func TestWhoWaitsIsAnsweredOnceTheTimeIsOver(t *testing.T) {
+	h := newHouse(t, 0)
+	g := h.guest()
+	g.expect([2]string{"brpop list 0.01", noArray}, [2]string{"blpop list list2 0.001", noArray})
+	g.ask("hello 3")
+	g.expect([2]string{"blpop list 0.01", "_\r\n"})
+	h.waiting(0)
+}
+
+func TestWhoWaitsHoldsUpOnlyItsOwnConnection(t *testing.T) {
+	h := newHouse(t, 0)
+	g, other := h.guest(), h.guest()
+	popped := g.begin("blpop", "list", "0")
+	behind := g.begin("set", "k", "v")
+	h.waiting(1)
+	other.expect([2]string{"exists k", no}, [2]string{"rpush list a b", ":2\r\n"})
+	if got, want := g.answer(popped, "blpop"), arrayOf(bulkOf("list"), bulkOf("a")); got != want {
+		t.Errorf("blpop = %q, want %q", got, want)
+	}
+	if got := g.answer(behind, "set"); got != ok {
+		t.Errorf("the command behind it = %q, want %q", got, ok)
+	}
+	other.expect([2]string{"lrange list 0 -1", arrayOf(bulkOf("b"))})
+}
+
+func TestWhoWaitsAndGoesTakesNothing(t *testing.T) {
+	h := newHouse(t, 0)
+	gone, stays := h.guest(), h.guest()
+	lost := gone.begin("blpop", "list", "0")
+	h.waiting(1)
+	kept := stays.begin("blpop", "list", "0")
+	h.waiting(2)
+	gone.session.Close()
+	gone.answer(lost, "blpop of a client that went")
+	h.waiting(1)
+	h.guest().ask("lpush list x")
+	if got, want := stays.answer(kept, "blpop"), arrayOf(bulkOf("list"), bulkOf("x")); got != want {
+		t.Errorf("blpop = %q, want %q", got, want)
+	}
+}
+
+func TestATransactionWakesWhoWaits(t *testing.T) {
+	h := newHouse(t, 0)
+	g, pusher := h.guest(), h.guest()
+	reply := g.begin("brpop", "list", "0")
+	h.waiting(1)
+	for _, line := range []string{"multi", "rpush list a b", "lrem list 1 a", "exec"} {
+		pusher.ask(line)
+	}
+	if got, want := g.answer(reply, "brpop"), arrayOf(bulkOf("list"), bulkOf("b")); got != want {
+		t.Errorf("brpop = %q, want %q", got, want)
+	}
+	pusher.expect([2]string{"exists list", no})
+}
+
+func TestAListThatPeersMayChangeIsReadAgain(t *testing.T) {
+	h := newHouse(t, 3)
+	g := h.guest()
+	reply := g.begin("blpop", "list", "5")
+	h.waiting(1)
+	h.plant(3, "list", string(encodeItems(listShape, []item{{key: []byte("theirs")}}))+"~"+strings.Repeat("0", 15)+"7."+strings.Repeat("0", 15)+"7")
+	if got, want := g.answer(reply, "blpop"), arrayOf(bulkOf("list"), bulkOf("theirs")); got != want {
+		t.Errorf("blpop = %q, want %q", got, want)
+	}
+}
+
+func TestWhatCannotWaitSaysWhy(t *testing.T) {
+	g := newHouse(t, 0).guest()
+	g.ask("set text x")
+	g.expect(
+		[2]string{"blpop text 0", errLine(errWrongType)},
+		[2]string{"blpop none text 1", errLine(errWrongType)},
+		[2]string{"blpop list x", errLine("ERR timeout is not a float or out of range")},
+		[2]string{"blpop list -1", errLine("ERR timeout is negative")},
+		[2]string{"blpop list 1e30", errLine("ERR timeout is out of range")},
+		[2]string{"blpop list", errLine("ERR wrong number of arguments for 'blpop' command")},
+		[2]string{"eval \"return redis.pcall('blpop','list',0).err\" 0", bulkOf("ERR This Redis command is not allowed from script")},
+	)
+}
+
+func TestATimeoutIsRead(t *testing.T) {
+	for text, want := range map[string]time.Duration{"1": time.Second, "0.0001": time.Millisecond, "1.5": 1500 * time.Millisecond, "1e10": 1<<63 - 1, "0": 1<<63 - 1} {
+		if got, wrong := parseTimeout([]byte(text)); got != want || wrong != "" {
+			t.Errorf("parseTimeout(%s) = %v, %q, want %v", text, got, wrong, want)
+		}
+	}
+}
