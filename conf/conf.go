@@ -30,6 +30,7 @@ type Config struct {
 	MaxTTL        time.Duration // the longest lease, and that of a lock asked for without a TTL
 	StoreTimeout  time.Duration // how long a store may take to vote
 	AllowEviction bool          // take stores that may drop locks to make room
+	AllowFlush    bool          // FLUSHDB and FLUSHALL release every lock
 	RequirePass   string        // clients must AUTH with it; "" = none
 	MaxClients    int           // connections at a time
 	Admin         string        // host:port for HTTP; "" = none
@@ -58,6 +59,7 @@ var settings = []setting{
 	{"new", "what an earlier proxy of this id granted has ended, and its journal is lost for good: for one start only", "false", yesNo(func(c *Config) *bool { return &c.New })},
 	{"max-ttl", "longest lease, given too to locks asked for without a TTL; at most 719h", "24h", duration(func(c *Config) *time.Duration { return &c.MaxTTL }, time.Second, 719*time.Hour)},
 	{"store-timeout", "how long a store may take to vote; 1ms to 30s", "250ms", duration(func(c *Config) *time.Duration { return &c.StoreTimeout }, time.Millisecond, 30*time.Second)},
+	{"allow-flush", "let FLUSHDB and FLUSHALL release every lock of the database, or of all: true or false", "false", yesNo(func(c *Config) *bool { return &c.AllowFlush })},
 	{"allow-eviction", "take stores whose eviction policy may drop locks: true or false", "false", yesNo(func(c *Config) *bool { return &c.AllowEviction })},
 	{"requirepass", "`PASSWORD` that clients must AUTH with", "", text(func(c *Config) *string { return &c.RequirePass })},
 	{"max-clients", "connections at a time; 1 to 1000000", "10000", number(func(c *Config) *int { return &c.MaxClients }, 1, 1_000_000)},
