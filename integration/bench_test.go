@@ -41,7 +41,7 @@ func BenchmarkLocks(b *testing.B) {
 
 // single returns a contender with one connection to the program.
 func single(b *testing.B, p *program) contender {
-	return proxied{connect(b, redis.Options{Addr: p.addr, MaxRetries: -1, PoolSize: 1}), false}
+	return proxied{ways: []*redis.Client{connect(b, redis.Options{Addr: p.addr, MaxRetries: -1, PoolSize: 1})}}
 }
 
 // measure has each locker acquire and release a lock of its own, b.N times in

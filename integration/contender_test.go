@@ -3,7 +3,9 @@ package integration
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,8 +25,11 @@ type contender interface {
 // A grip is a lock that was granted.
 type grip interface {
 	fence() int64
-	until(byTTL time.Time) time.Time // when its holder stops relying on it
-	// Both return errLost if the answer is that the lock is not held by this grip.
+	// until returns when its holder stops relying on it, if that was last asked
+	// for at sent and for so long.
+	until(sent time.Time, ttl time.Duration) time.Time
+	// Both return errLost if the answer is that the lock is not held by this grip,
+	// and it was the first one asked for.
 	extend(ctx context.Context, ttl time.Duration) error
 	release(ctx context.Context) error
 }
@@ -69,7 +74,8 @@ func (c contending) round(ctx context.Context) {
 		c.history.refuse(err)
 		return
 	}
-	end := g.until(sent.Add(ttl))
+	h.fence, h.sent, h.from = g.fence(), sent.Sub(c.start), got.Sub(c.start)
+	end := g.until(sent, ttl)
 	if c.dice.IntN(4) == 0 && pause(ctx, min(ttl/3, time.Until(end))) {
 		end = c.extend(within, g, h, ttl, end)
 	}
@@ -79,8 +85,7 @@ func (c contending) round(ctx context.Context) {
 	}
 	pause(ctx, min(keep, time.Until(end)))
 	over := time.Now()
-	h.fence, h.sent, h.from, h.end = g.fence(), sent.Sub(c.start), got.Sub(c.start), end.Sub(c.start)
-	h.release.sent = over.Sub(c.start)
+	h.end, h.release.sent = end.Sub(c.start), over.Sub(c.start)
 	h.to = min(h.release.sent, h.end)
 	h.release.outcome = c.release(within, g, h, end)
 	h.release.answered = time.Since(c.start)
@@ -93,9 +98,9 @@ func (c contending) extend(ctx context.Context, g grip, h hold, ttl time.Duratio
 	err := g.extend(ctx, ttl)
 	switch in := time.Now().Before(end); {
 	case in && err == nil:
-		return g.until(sent.Add(ttl))
+		return g.until(sent, ttl)
 	case in && err == errLost:
-		c.history.lose(h.lock, h.token)
+		c.history.lose(h, fmt.Sprintf("extended at %v, of %v", sent.Sub(c.start), end.Sub(c.start)))
 	}
 	return end
 }
@@ -106,7 +111,7 @@ func (c contending) release(ctx context.Context, g grip, h hold, end time.Time) 
 		return released
 	case errLost:
 		if time.Now().Before(end) {
-			c.history.lose(h.lock, h.token)
+			c.history.lose(h, fmt.Sprintf("released at %v, of %v", h.release.sent, h.end))
 		}
 		return notHeld
 	}
@@ -125,23 +130,57 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// proxied locks through the program: by LOCK, or by SET as others do.
+// proxied locks through the program, or through any of several that are peers, by
+// LOCK, or by SET as others do.
 type proxied struct {
-	c      *redis.Client
+	ways   []*redis.Client // one to each program
 	byLOCK bool
+}
+
+// A patience is how long a client waits for a reply before it asks elsewhere; 0
+// is what go-redis takes.
+func newProxied(t testing.TB, addrs []string, byLOCK bool, patience time.Duration) proxied {
+	p := proxied{byLOCK: byLOCK}
+	for _, addr := range addrs {
+		p.ways = append(p.ways, connect(t, redis.Options{
+			Addr: addr, MaxRetries: -1, DialerRetries: 1, PoolSize: undaunted, ReadTimeout: patience,
+		}))
+	}
+	return p
+}
+
+// ask asks one program, whichever, and if the connection fails another one. It
+// reports whether the last one asked was not the first that may have acted.
+func (p proxied) ask(ctx context.Context, request func(*redis.Client) error) (again bool, err error) {
+	for _, i := range rand.Perm(len(p.ways)) {
+		again = again || err != nil && !errors.Is(err, syscall.ECONNREFUSED)
+		if err = request(p.ways[i]); err == nil || answered(err) || ctx.Err() != nil {
+			return again, err
+		}
+	}
+	return again, err
+}
+
+// answered reports whether an error is what a program said.
+func answered(err error) bool {
+	var said redis.Error
+	return err == errDenied || err == errLost || errors.Is(err, errPromise) || errors.As(err, &said)
 }
 
 func (p proxied) acquire(ctx context.Context, name, token string, ttl time.Duration) (grip, error) {
 	g := gripped{p: p, name: name, token: token}
-	if p.byLOCK {
-		granted, err := readGrant(lock(ctx, p.c, name, token, ttl))
-		g.number = granted.fence
-		return g, err
-	}
-	ok, err := acquire(ctx, p.c, name, token, ttl)
-	if err == nil && !ok {
-		err = errDenied
-	}
+	_, err := p.ask(ctx, func(c *redis.Client) error {
+		if p.byLOCK {
+			granted, err := readGrant(lock(ctx, c, name, token, ttl))
+			g.number = granted.fence
+			return granted.check(err, ttl)
+		}
+		ok, err := acquire(ctx, c, name, token, ttl)
+		if err == nil && !ok {
+			err = errDenied
+		}
+		return err
+	})
 	return g, err
 }
 
@@ -154,31 +193,62 @@ type gripped struct {
 func (g gripped) fence() int64 { return g.number }
 
 // A client that knows nothing of us relies on the whole TTL.
-func (g gripped) until(byTTL time.Time) time.Time { return byTTL }
+func (g gripped) until(sent time.Time, ttl time.Duration) time.Time {
+	if g.p.byLOCK {
+		ttl -= drift(ttl)
+	}
+	return sent.Add(ttl)
+}
+
+// drift is what LOCK takes off the TTL for clocks that run apart.
+func drift(ttl time.Duration) time.Duration { return ttl/100 + 2*time.Millisecond }
+
+// check returns err, or that more was promised than there can be.
+func (g grant) check(err error, ttl time.Duration) error {
+	if err == nil && g.validity > ttl-drift(ttl) {
+		err = fmt.Errorf("%w: a validity of %v for a TTL of %v", errPromise, g.validity, ttl)
+	}
+	return err
+}
+
+// errPromise reports a reply that promises what cannot be.
+var errPromise = errors.New("a promise that can't be kept")
 
 func (g gripped) extend(ctx context.Context, ttl time.Duration) error {
-	if g.p.byLOCK {
-		_, err := readGrant(g.p.c.Do(ctx, "EXTEND", g.name, g.token, "PX", ttl.Milliseconds()))
-		if err == errDenied {
+	const script = `if redis.call("get",KEYS[1]) == ARGV[1] then return redis.call("pexpire",KEYS[1],ARGV[2]) else return 0 end`
+	_, err := g.p.ask(ctx, func(c *redis.Client) error {
+		if g.p.byLOCK {
+			granted, err := readGrant(c.Do(ctx, "EXTEND", g.name, g.token, "PX", ttl.Milliseconds()))
+			if err == errDenied {
+				err = errLost
+			}
+			return granted.check(err, ttl)
+		}
+		n, err := c.Eval(ctx, script, []string{g.name}, g.token, ttl.Milliseconds()).Int()
+		if err == nil && n == 0 {
 			err = errLost
 		}
 		return err
-	}
-	const script = `if redis.call("get",KEYS[1]) == ARGV[1] then return redis.call("pexpire",KEYS[1],ARGV[2]) else return 0 end`
-	n, err := g.p.c.Eval(ctx, script, []string{g.name}, g.token, ttl.Milliseconds()).Int()
-	if err == nil && n == 0 {
-		err = errLost
-	}
+	})
 	return err
 }
 
 func (g gripped) release(ctx context.Context) error {
-	ok, err := release(ctx, g.p.c, g.name, g.token)
-	if err == nil && !ok {
-		err = errLost
+	again, err := g.p.ask(ctx, func(c *redis.Client) error {
+		ok, err := release(ctx, c, g.name, g.token)
+		if err == nil && !ok {
+			err = errLost
+		}
+		return err
+	})
+	if again && err == errLost {
+		return errUnsure
 	}
 	return err
 }
+
+// errUnsure reports that nobody knows which of several requests was carried out.
+var errUnsure = errors.New("asked more than once")
 
 // undaunted is a pool's size for clients that find out at once that a server is
 // back: after as many failures to connect go-redis tries once a second only.
@@ -211,7 +281,7 @@ type mutex struct{ *redsync.Mutex }
 func (mutex) fence() int64 { return 0 }
 
 // Redsync takes the drift off, and its holders go by that.
-func (m mutex) until(time.Time) time.Time { return m.Until() }
+func (m mutex) until(time.Time, time.Duration) time.Time { return m.Until() }
 
 func (m mutex) extend(ctx context.Context, _ time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, 250*time.Millisecond)

@@ -69,7 +69,7 @@ func mustAcquire(t testing.TB, c *redis.Client, name string, ttl time.Duration) 
 // and no error.
 func wantHeld(t testing.TB, c *redis.Client, name string) {
 	t.Helper()
-	if ok, err := acquire(t.Context(), c, name, newToken(), time.Minute); ok || err != nil {
+	if ok, err := acquire(t.Context(), c, name, newToken(), time.Second); ok || err != nil {
 		t.Errorf("acquire %q, which somebody holds: %t, %v, want null", name, ok, err)
 	}
 }

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -50,6 +51,7 @@ type history struct {
 	late           []hold // that were over before their reply came
 	denied, failed int
 	lost           []string // holds that ended before their time
+	broken         []string // replies that promise what cannot be
 }
 
 func (h *history) add(one hold) {
@@ -65,29 +67,41 @@ func (h *history) add(one hold) {
 func (h *history) refuse(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err == errDenied {
+	switch {
+	case err == errDenied:
 		h.denied++
-	} else {
+	case errors.Is(err, errPromise):
+		h.broken = append(h.broken, err.Error())
+	default:
 		h.failed++
 	}
 }
 
-func (h *history) lose(name, token string) {
+func (h *history) lose(one hold, told string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.lost = append(h.lost, name+" by "+token)
+	h.lost = append(h.lost, fmt.Sprintf("%s by %s (fence %d), asked for at %v: %s", one.lock, one.token, one.fence, one.sent, told))
 }
 
-// judge fails the test if anything was promised twice, or taken back.
-func (h *history) judge(t *testing.T) {
-	for _, wrong := range h.overlaps() {
-		t.Errorf("two held one lock: %s", wrong)
-	}
+// judge fails the test if anything was promised twice, or taken back. Where
+// copies were deleted that several proxies count on, locks can be lost: that is
+// only told.
+func (h *history) judge(t *testing.T, mayLose bool) {
+	say := t.Errorf
 	for _, wrong := range h.fencesBack() {
-		t.Errorf("a fencing token did not grow: %s", wrong)
+		say("a fencing token did not grow: %s", wrong)
+	}
+	for _, wrong := range h.broken {
+		say("a reply: %s", wrong)
+	}
+	if mayLose {
+		say = t.Logf
+	}
+	for _, wrong := range h.overlaps() {
+		say("two held one lock: %s", wrong)
 	}
 	for _, wrong := range h.lost {
-		t.Errorf("a holder was told within its TTL that it holds nothing: %s", wrong)
+		say("a holder was told within its TTL that it holds nothing: %s", wrong)
 	}
 	if !h.enough() {
 		t.Errorf("%d holds are too few to tell anything", len(h.holds))
@@ -122,18 +136,22 @@ func (h *history) overlaps() (wrong []string) {
 	return wrong
 }
 
-// fencesBack returns every hold whose fencing token is not above all earlier
-// ones of its lock.
+// fencesBack returns every hold whose fencing token is not above those of all
+// holds of its lock that were over when it began. Of two at once it says nothing,
+// as that is worse.
 func (h *history) fencesBack() (wrong []string) {
 	for _, holds := range h.byLock() {
-		last := hold{}
+		holds = slices.DeleteFunc(holds, func(one hold) bool { return one.fence == 0 })
+		ended := slices.SortedFunc(slices.Values(holds), func(a, b hold) int { return cmp.Compare(a.to, b.to) })
+		highest := hold{}
 		for _, one := range holds {
-			switch {
-			case one.fence == 0:
-			case one.fence <= last.fence:
-				wrong = append(wrong, fmt.Sprintf("%v, then %v", last, one))
-			default:
-				last = one
+			for ; len(ended) > 0 && ended[0].to <= one.from; ended = ended[1:] {
+				if ended[0].fence > highest.fence {
+					highest = ended[0]
+				}
+			}
+			if one.fence <= highest.fence {
+				wrong = append(wrong, fmt.Sprintf("%v, then %v", highest, one))
 			}
 		}
 	}
@@ -178,15 +196,17 @@ func TestTheJudgeOfTheTortureSeesWhatIsWrong(t *testing.T) {
 		overlaps, fence int
 		standstill      time.Duration
 	}{
-		"one after the other":   {[]hold{at("a", 1, 0, 5), at("a", 2, 5, 9)}, 0, 0, 5},
-		"told in another order": {[]hold{at("a", 2, 5, 9), at("a", 1, 0, 5)}, 0, 0, 5},
-		"of two locks":          {[]hold{at("a", 2, 0, 5), at("b", 1, 3, 9)}, 0, 0, 7},
-		"one too early":         {[]hold{at("a", 1, 0, 5), at("a", 2, 4, 9)}, 1, 0, 6},
-		"two within a long one": {[]hold{at("a", 1, 0, 9), at("a", 2, 1, 2), at("a", 3, 4, 5)}, 2, 0, 6},
-		"a fence that repeats":  {[]hold{at("a", 7, 0, 5), at("a", 0, 6, 7), at("a", 7, 8, 9)}, 0, 1, 6},
-		"a fence that falls":    {[]hold{at("a", 7, 0, 5), at("a", 6, 6, 7), at("a", 8, 8, 9)}, 0, 1, 6},
-		"over before it began":  {[]hold{at("a", 1, 0, 5), at("a", 2, 4, 4)}, 0, 0, 6},
-		"late to begin":         {[]hold{at("a", 1, 9, 10)}, 0, 0, 9},
+		"one after the other":                 {[]hold{at("a", 1, 0, 5), at("a", 2, 5, 9)}, 0, 0, 5},
+		"told in another order":               {[]hold{at("a", 2, 5, 9), at("a", 1, 0, 5)}, 0, 0, 5},
+		"of two locks":                        {[]hold{at("a", 2, 0, 5), at("b", 1, 3, 9)}, 0, 0, 7},
+		"one too early":                       {[]hold{at("a", 1, 0, 5), at("a", 2, 4, 9)}, 1, 0, 6},
+		"two within a long one":               {[]hold{at("a", 1, 0, 9), at("a", 2, 1, 2), at("a", 3, 4, 5)}, 2, 0, 6},
+		"a fence that repeats":                {[]hold{at("a", 7, 0, 5), at("a", 0, 6, 7), at("a", 7, 8, 9)}, 0, 1, 6},
+		"a fence that falls":                  {[]hold{at("a", 7, 0, 5), at("a", 6, 6, 7), at("a", 8, 8, 9)}, 0, 1, 6},
+		"a fence that repeats between others": {[]hold{at("a", 7, 0, 5), at("a", 9, 5, 6), at("a", 8, 6, 7), at("a", 10, 8, 9)}, 0, 1, 5},
+		"a fence that falls in an overlap":    {[]hold{at("a", 7, 0, 5), at("a", 6, 4, 9)}, 1, 0, 6},
+		"over before it began":                {[]hold{at("a", 1, 0, 5), at("a", 2, 4, 4)}, 0, 0, 6},
+		"late to begin":                       {[]hold{at("a", 1, 9, 10)}, 0, 0, 9},
 	} {
 		h := &history{lasted: 10}
 		for _, one := range c.holds {

@@ -143,7 +143,7 @@ func (h *history) linear(t *testing.T, folder string) (deeds int) {
 		if folder == "" || result == porcupine.Ok && i < len(windows)-1 {
 			continue
 		}
-		name := fmt.Sprintf("%s-%d.html", strings.NewReplacer("/", "-", ",", "").Replace(t.Name()), i)
+		name := fmt.Sprintf("%s-%d.html", strings.NewReplacer("/", "-", ",", "", ":", "").Replace(t.Name()), i)
 		if err := porcupine.VisualizePath(lockModel(), info, filepath.Join(folder, name)); err != nil {
 			t.Errorf("draw the history: %v", err)
 		}

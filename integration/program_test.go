@@ -30,15 +30,26 @@ type program struct {
 	addr string // where it listens; "" before the first start
 
 	cmd     *exec.Cmd
-	welcome string // its start-up line
-	logs    *log   // of this life
+	line    chan string // takes its start-up line
+	welcome string      // that line
+	logs    *log        // of this life
 	died    chan struct{}
 
 	told strings.Builder // what it said in earlier lives
 }
 
-// startHoldfast starts a holdfast with args besides its address and data folder.
+// startHoldfast starts a holdfast with args besides its address and data folder,
+// and waits until it knows of each store whether it votes.
 func startHoldfast(t testing.TB, args ...string) *program {
+	t.Helper()
+	p := newHoldfast(t, args...)
+	p.start()
+	p.settle()
+	return p
+}
+
+// newHoldfast returns a holdfast that is yet to be started.
+func newHoldfast(t testing.TB, args ...string) *program {
 	t.Helper()
 	p := &program{t: t, args: args, dir: filepath.Join(t.TempDir(), "data")}
 	t.Cleanup(func() {
@@ -47,7 +58,6 @@ func startHoldfast(t testing.TB, args ...string) *program {
 			t.Log(p.told.String())
 		}
 	})
-	p.start()
 	return p
 }
 
@@ -60,6 +70,13 @@ func (p *program) start() {
 
 // try starts the process and reports whether it came to listen.
 func (p *program) try() bool {
+	p.t.Helper()
+	p.begin()
+	return p.came()
+}
+
+// begin starts the process.
+func (p *program) begin() {
 	p.t.Helper()
 	addr := p.addr
 	if addr == "" {
@@ -76,31 +93,37 @@ func (p *program) try() bool {
 	if err := cmd.Start(); err != nil {
 		p.t.Fatalf("start holdfast: %v", err)
 	}
-	p.cmd, p.logs, p.died = cmd, logs, make(chan struct{})
-	line := make(chan string, 1)
+	died, line := make(chan struct{}), make(chan string, 1)
+	p.cmd, p.logs, p.died, p.line = cmd, logs, died, line
 	go func() { // kill waits for it
-		defer close(p.died)
+		defer close(died)
 		lines := bufio.NewReader(out)
 		first, _ := lines.ReadString('\n') // none: it died, and says why on stderr
 		line <- first
 		io.Copy(io.Discard, lines)
 		cmd.Wait() // how it ended is in cmd.ProcessState
 	}()
+}
+
+// came waits for the process, and reports whether it came to listen.
+func (p *program) came() bool {
+	p.t.Helper()
 	patience := time.NewTimer(30 * time.Second)
 	defer patience.Stop()
 	select {
-	case p.welcome = <-line:
+	case p.welcome = <-p.line:
 	case <-patience.C:
-		p.t.Fatalf("start holdfast: no start-up line within 30s\n%s", logs)
+		p.t.Fatalf("start holdfast: no start-up line within 30s\n%s", p.logs)
 	}
 	found := regexp.MustCompile(`^holdfast listens on (\S+); `).FindStringSubmatch(p.welcome)
 	if found != nil {
 		p.addr = found[1]
 		return true
 	}
+	logs, state := p.logs.String(), p.cmd
 	p.kill()
-	if !strings.Contains(logs.String(), "address already in use") {
-		p.t.Fatalf("start holdfast: it says %q and ends with %v\n%s", p.welcome, cmd.ProcessState, logs)
+	if !strings.Contains(logs, "address already in use") {
+		p.t.Fatalf("start holdfast: it says %q and ends with %v\n%s", p.welcome, state.ProcessState, logs)
 	}
 	return false
 }
@@ -148,13 +171,6 @@ func (p *program) pause() { p.signal(syscall.SIGSTOP) }
 
 // resume lets a paused program go on.
 func (p *program) resume() { p.signal(syscall.SIGCONT) }
-
-// restart kills the program and starts it again.
-func (p *program) restart() {
-	p.t.Helper()
-	p.kill()
-	p.start()
-}
 
 // A log is what a process wrote so far.
 type log struct {

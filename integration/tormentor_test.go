@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // A seat is one place in a set of stores: a server, and where that is no redis
@@ -71,6 +73,32 @@ func (x *tormentor) breathe() {
 	pause(x.t.Context(), time.Duration(50+x.IntN(250))*time.Millisecond)
 }
 
+// recover gives everybody a moment, and several proxies mostly the time to find
+// each other again: who is back for less than that might as well have stayed
+// away, and locks that are not granted can't be granted twice.
+func (x *tormentor) recover() {
+	if len(x.proxies) > 1 && x.IntN(4) > 0 {
+		p := x.proxies[x.IntN(len(x.proxies))]
+		c := connect(x.t, redis.Options{Addr: p.addr, DialerRetries: 1})
+		defer c.Close()
+		const patience = 10 * time.Second // somebody must see that nothing goes on
+		for start := time.Now(); time.Since(start) < patience && !quorate(seen(x.t, c)) && pause(x.t.Context(), 10*time.Millisecond); {
+		}
+	}
+	x.breathe()
+}
+
+// quorate reports whether most stores vote.
+func quorate(stores []storeSeen) bool {
+	votes := 0
+	for _, s := range stores {
+		if s.whole {
+			votes++
+		}
+	}
+	return votes > len(stores)/2
+}
+
 // next returns the seat whose turn it is.
 func (x *tormentor) next() *seat {
 	x.turn++
@@ -97,11 +125,10 @@ func (x *tormentor) outage() {
 	}
 }
 
-// restartStores leaves more time than others do, as restartAll does: who is back
-// for less than it takes to be found again might as well have stayed away.
+// restartStores leaves more time than others do, as restartAll does.
 func (x *tormentor) restartStores() {
 	x.outage()
-	x.breathe()
+	x.recover()
 }
 
 func (x *tormentor) restartAll() {
@@ -109,11 +136,24 @@ func (x *tormentor) restartAll() {
 		p.kill()
 	}
 	x.outage()
-	for _, p := range x.proxies {
-		p.start()
-	}
+	startAll(x.proxies)
 	x.breathe()
+	x.recover()
+}
+
+// nextProxy returns the proxy whose turn it is.
+func (x *tormentor) nextProxy() *program {
+	x.turn++
+	return x.proxies[x.turn%len(x.proxies)]
+}
+
+// restartProxy kills a proxy, and brings it back with its data folder.
+func (x *tormentor) restartProxy() {
+	p := x.nextProxy()
+	p.kill()
 	x.breathe()
+	p.start()
+	x.recover()
 }
 
 // pauseStores stops one store, or two: a majority.
@@ -132,9 +172,9 @@ func (x *tormentor) pauseStores() {
 	}
 }
 
-// pauseProxy stops a program until every lease that it granted has run out.
+// pauseProxy stops a proxy until every lease that it granted has run out.
 func (x *tormentor) pauseProxy() {
-	p := x.proxies[x.IntN(len(x.proxies))]
+	p := x.nextProxy()
 	p.pause()
 	pause(x.t.Context(), x.most+x.most/10)
 	p.resume()
@@ -151,6 +191,7 @@ func (x *tormentor) shiftClock() {
 		s.shift(time.Hour)
 		s.ahead = true
 	}
+	x.recover()
 }
 
 // deleteNames deletes the copies of every lock, in one store after the other.
@@ -171,9 +212,25 @@ func (x *tormentor) cutOff() {
 	s.each(func(s *store) { s.way.set(fair) })
 }
 
-// anything is one of what needs no preparation, or two stores at a time.
+// cutOffOne is what the network between one proxy and one store can do. To all
+// others that store is there.
+func (x *tormentor) cutOffOne() {
+	s, p := x.next(), x.proxies[x.IntN(len(x.proxies))]
+	worse := weather(1 + x.IntN(4))
+	s.store.way.setFor(p.cmd.Process.Pid, worse)
+	x.breathe()
+	x.breathe()
+	s.store.way.set(fair)
+}
+
+// anything is one of what needs no preparation, or two stores at a time. Names
+// are only deleted under one proxy: see loses.
 func (x *tormentor) anything() {
-	switch x.IntN(7) {
+	deeds := 7
+	if len(x.proxies) > 1 {
+		deeds--
+	}
+	switch x.IntN(deeds) {
 	case 0:
 		x.restartOne()
 	case 1: // a majority forgets
@@ -183,17 +240,17 @@ func (x *tormentor) anything() {
 		x.breathe()
 		one.start()
 		other.start()
+		x.recover()
 	case 2:
 		x.pauseStores()
 	case 3:
 		x.next().flush()
 		x.next().flush()
 	case 4:
-		x.deleteNames()
+		x.restartProxy()
 	case 5:
-		p := x.proxies[x.IntN(len(x.proxies))]
-		p.restart()
-	case 6:
 		x.restartAll()
+	case 6:
+		x.deleteNames()
 	}
 }

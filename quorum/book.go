@@ -44,10 +44,12 @@ type leaf struct {
 	peekAt   Time                 // when to read it again if nothing else does
 	once     bool                 // our signature has stood there in this life of the proxy
 	peers    []glimpse
-	lapses   []Time // the latest
-	beats    uint64 // of our lines in it
-	eager    int    // how many of the next come sooner
-	twin     string // what somebody else has under our id
+	lapses   []Time   // the latest
+	beats    uint64   // of our lines in it
+	eager    int      // how many of the next come sooner
+	twin     string   // what somebody else has under our id
+	twinAt   Time     // when that was last seen to move
+	mine     []string // the nonces of this life of the proxy, the latest of them
 }
 
 // signs reports whether there are books at all; peered whether others sign them too.
@@ -127,7 +129,8 @@ func (c *Core) ours(now Time, store int, line string, s Signature) {
 	case w.phase == Pending && (s.Phase == Pending && s.Nonce == w.nonce || s.Next == w.nonce):
 	case w.phase == Signed && signed:
 	case w.phase != "" && c.refused != nil:
-		w.phase, w.writing, w.nonce = "", false, c.cfg.Nonce() // we withdrew it ourselves
+		w.phase, w.writing = "", false // we withdrew it ourselves
+		c.renonce(w)
 		w.epoch++
 	case w.phase != "" && c.breaks&breakUnread == 0:
 		// Rule 1, and the sign by which a flush is noticed: the nonce is not ours any more.
@@ -144,9 +147,7 @@ func (c *Core) lapse(now Time, store int, kind, format string, args ...any) {
 		w.epoch++ // rule 2: a vote, a reading, a signature's reply of an older epoch says nothing
 	}
 	w.phase, w.writing, w.writeAt = "", false, now
-	if c.signs() {
-		w.nonce = c.cfg.Nonce()
-	}
+	c.renonce(w)
 	c.unwhole(store, "our signature is not there yet")
 	c.forgot(store)
 	c.void(now, store)
@@ -156,6 +157,17 @@ func (c *Core) lapse(now Time, store int, kind, format string, args ...any) {
 }
 
 const lapsesMost = 4
+
+// renonce has our next signature in a store's book be another one.
+func (c *Core) renonce(w *witness) {
+	if !c.signs() {
+		return
+	}
+	w.nonce = c.cfg.Nonce()
+	if w.mine = append(w.mine, w.nonce); len(w.mine) > 8 {
+		w.mine = w.mine[1:]
+	}
+}
 
 // owe notes which leases must be in the store before we sign its book: those of
 // now. One granted later has a quorum without this store, or with a vote that it

@@ -144,9 +144,8 @@ func newCore(cfg Config, out Outbox, past History, now Time, breaks breakage) *C
 	c.pace = pace{c.count, now}
 	c.meet(past.Seen, now)
 	for i := range c.stores {
-		if c.stores[i].waits = "it was not connected to yet"; c.signs() {
-			c.stores[i].nonce = cfg.Nonce()
-		}
+		c.stores[i].waits = "it was not connected to yet"
+		c.renonce(&c.stores[i])
 	}
 	for _, e := range past.Entries {
 		c.restore(e, now)

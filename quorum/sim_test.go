@@ -551,8 +551,8 @@ var brokenRules = []brokenRule{
 	{"rule 10: put back without looking for a notice", breakNotices, 26},
 	{"rule 10: deny by the own table", breakDeny, 1},
 	{"rule 11: take up another list of stores at once", breakMove, 1},
-	{"section 3: swap where there is no copy, or an older one", breakStrict, 1},
-	{"section 3: let an extension keep its version", breakVersion, 1},
+	{"section 3: swap where there is no copy, or an older one", breakStrict, 9147},
+	{"section 3: let an extension keep its version", breakVersion, 2},
 	{"replace in the stores before the journal knows", breakDiskFirst, 1},
 	{"leave what a failed change replaced to its author", breakAdopt, 1},
 }

@@ -76,9 +76,12 @@ func (c *Core) impostor(now Time, w *witness, s Signature) string {
 		// what moves is alive.
 		was := w.twin
 		if w.twin = fmt.Sprint(s.Instance, s.Beat); was != "" && was != w.twin {
+			w.twinAt = now
+		}
+		if w.twinAt != 0 && now.Sub(w.twinAt) < 5*beatEvery {
 			return fmt.Sprintf("another proxy, instance %s, lives under our id %q", s.Instance, c.cfg.ID)
 		}
-	case s.Phase != Forgotten && s.Phase != Moved && s.Instance == c.cfg.Instance && s.Nonce != w.nonce && s.Next != w.nonce &&
+	case s.Phase != Forgotten && s.Phase != Moved && s.Instance == c.cfg.Instance && w.current(s) && !slices.Contains(w.mine, s.Nonce) &&
 		len(w.lapses) == lapsesMost && now.Sub(w.lapses[0]) < lapsesMost*2*beatEvery:
 		return fmt.Sprintf("somebody signs its book as instance %s too, again and again: is a data folder copied?", s.Instance)
 	}
