@@ -61,7 +61,7 @@ func (c *Core) attempt(now Time, op *Op, parts []Part) {
 	case a.ends() && c.peered():
 		a.onDisk = true // what is on record is taken off once a quorum agrees
 		c.launch(now, a)
-	case replaces && c.peered() && c.breaks&breakDiskFirst == 0:
+	case replaces && c.peered():
 		// Behind each other: a store whose copy was replaced by a proxy that then
 		// crashed and knows nothing of it would be left with a copy that nobody
 		// minds, in the place of one that its author believes to be there.

@@ -465,9 +465,7 @@ const (
 	breakStrict      // swap where there is no copy, or an older one
 	breakVersion     // let an extension keep its version
 	breakSure        // believe in peers that we did not see look after the store's clock
-	breakDiskFirst   // replace a lease in the stores before the journal knows
 	breakVoid        // rule 1: let votes stand of a store that has forgotten since
-	breakAdopt       // leave what a failed change was to replace to its author
 )
 
 // An Event is something that an operator should know.

@@ -14,15 +14,17 @@ import (
 // that it may have granted has ended.
 func (c *Core) mustWait(now Time) bool {
 	if !c.fresh || !c.mayHaveGranted(now) {
-		c.enlist()
 		return false
 	}
 	read, trace, pardon := c.traces()
 	enough := len(c.stores) - c.cfg.Need + 1
 	why := ""
 	switch {
-	case pardon || trace == "" && read >= enough:
-		c.enlist()
+	case pardon:
+		c.young, c.waiting = false, "" // our own line, which says so, is written over next
+		return false
+	case trace == "" && read >= enough:
+		c.waiting = ""
 		return false
 	case trace != "":
 		why = c.waitOut(now, trace)
@@ -37,6 +39,39 @@ func (c *Core) mustWait(now Time) bool {
 		c.stores[i].waits = why
 	}
 	return true
+}
+
+// mustHear reports whether rule 7 forbids to turn our pending line into the first
+// signature of this journal: every peer must have been heard, since any of them
+// may know our id although the books do not.
+func (c *Core) mustHear(now Time) bool {
+	if !c.young || !c.mayHaveGranted(now) {
+		return false
+	}
+	_, trace, pardon := c.traces()
+	if pardon {
+		c.young, c.waiting = false, ""
+		return false
+	}
+	why := ""
+	for i := range c.peers {
+		if p := &c.peers[i]; !p.heard && !p.forgotten {
+			why = fmt.Sprintf("the journal is new, and peer %s was not heard yet, which may know us", p.id)
+		}
+	}
+	if trace != "" {
+		why = c.waitOut(now, trace)
+	}
+	if why != "" && why != c.waiting {
+		c.event("proxy.waits", -1, "", "%s", why)
+	}
+	c.waiting = why
+	for i := range c.stores {
+		if why != "" && !c.stores[i].whole {
+			c.stores[i].waits = why
+		}
+	}
+	return why != ""
 }
 
 // mayHaveGranted reports whether leases may live that an earlier proxy of our id

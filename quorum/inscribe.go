@@ -40,6 +40,11 @@ func (c *Core) inscribe(now Time, store int) *Ask {
 		if w.owing > 0 && c.breaks&breakReseed == 0 {
 			return nil
 		}
+		if c.mustHear(now) {
+			w.writeAt = now.Add(signAgain)
+			return nil
+		}
+		c.enlist()
 		ask.Line, ask.Only = c.line(w, Signed), append(slices.Clone(c.cfg.Peers), c.cfg.ID)
 		if c.breaks&breakStrangers != 0 {
 			ask.Only = nil

@@ -185,7 +185,7 @@ func (c *Core) lost(now Time, a *attempt) {
 // look for its own. Until one of us knows that it ended, both deny by it.
 func (c *Core) adopt(now Time, a *attempt, p int, s *slot) {
 	prev := a.parts[p].Prev
-	if !c.peered() || prev == nil || !prev.Foreign || prev.Version == 0 || c.breaks&breakAdopt != 0 {
+	if !c.peered() || prev == nil || !prev.Foreign || prev.Version == 0 {
 		return
 	}
 	n := len(c.cfg.Stores)

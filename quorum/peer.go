@@ -22,6 +22,7 @@ type peer struct {
 	id        string
 	known     bool // our journal or some store has seen it
 	instance  string
+	heard     bool // a line of its was read since we started
 	forgotten bool // an operator says that it will not come back, and holds nothing
 	moved     Time // when its beat was last seen to move
 }
@@ -121,6 +122,7 @@ func (c *Core) glimpse(now Time, store int, sigs map[string]Signature) {
 		if !w.current(s) {
 			continue
 		}
+		p.heard = true
 		if (!p.known || p.instance != s.Instance) && s.Config == c.cfg.Print {
 			c.record(false, p.id, s.Instance)
 		}

@@ -231,6 +231,30 @@ func TestACopiedDataFolderIsToldOnceItKeepsHappening(t *testing.T) {
 	}
 }
 
+// A flush may have taken every word of us from the books while our journal was
+// lost: a peer that has not signed again yet still knows.
+func TestANewProxyHearsEveryPeerBeforeItSigns(t *testing.T) {
+	g := openGroup(t, groupConfig(3), History{Birth: MakeNumber(1000, 1), Limit: MakeNumber(1000, 1)})
+	g.connect(0, 1, 2)
+	turns := func() {
+		for range 3 {
+			g.turn(0, 1, 2)
+			g.pass(signAgain)
+		}
+	}
+	turns()
+	g.stores[1].book["p1"] = g.signature("p1", 1)
+	turns()
+	if got := g.mine(0).Phase; got != Pending {
+		t.Errorf("with p2 not heard yet our line is %q, want it pending", got)
+	}
+	g.stores[1].book["p2"] = g.signature("p2", 1)
+	turns()
+	if got := g.mine(0).Phase; got != Signed {
+		t.Errorf("with all heard our line is %q, want it signed", got)
+	}
+}
+
 func TestAProxyWithAnEmptyJournalIsNewOnlyIfNobodyKnowsIt(t *testing.T) {
 	blank := func(*group) {}
 	lost := func(s *Signature) { s.Instance = "lost" }
@@ -265,10 +289,14 @@ func TestAProxyWithAnEmptyJournalIsNewOnlyIfNobodyKnowsIt(t *testing.T) {
 		cfg := groupConfig(3)
 		cfg.New = c.isNew
 		g := openGroup(t, cfg, History{Birth: MakeNumber(1000, 1), Limit: MakeNumber(1000, 1)})
+		for _, id := range []string{"p1", "p2"} { // both are there, and about to sign
+			g.stores[0].book[id] = g.signature(id, 0, func(s *Signature) { s.Phase = Pending })
+		}
 		c.alter(g)
 		g.connect(c.stores...)
 		for range 4 {
 			g.turn(c.stores...)
+			g.pass(signAgain)
 		}
 		if got := g.core.stores[2].waits; c.waits != "" && got != c.waits {
 			t.Errorf("%s: waits for\n got %s\nwant %s", c.what, got, c.waits)

@@ -532,7 +532,7 @@ var brokenRules = []brokenRule{
 	{"take a pending lease for none", breakPendingHeld, 1},
 	{"let ops run on names that are being changed", breakOneAtATime, 1},
 	{"give out numbers that the journal did not allow", breakReserve, 1},
-	{"let the end of a lease erase the change that follows", breakExpiry, 1},
+	{"let the end of a lease erase the change that follows", breakExpiry, 8950},
 	{"let an undecided copy end before what it replaces", breakOutlive, 3434},
 	{"grant what has no validity left", breakTooSlow, 1},
 	{"rule 1: count votes whatever the book says", breakUnread, 809},
@@ -542,7 +542,7 @@ var brokenRules = []brokenRule{
 	{"rule 4: put our lease over somebody else's", breakOver, 477},
 	{"rule 5: ask a store that not every peer has signed", breakWhole, 40},
 	{"rule 5: take a silent peer for dead at once", breakOutwait, 117},
-	{"rule 5: believe in peers that may have missed a jump", breakSure, 1458},
+	{"rule 5: believe in peers that may have missed a jump", breakSure, 1134},
 	{"rule 6: believe in signatures of an earlier incarnation", breakIncarnation, 1793},
 	{"rule 7: sign with an empty journal", breakFresh, 631},
 	{"rule 8: take numbers that others may have passed", breakMarks, 2},
@@ -553,8 +553,6 @@ var brokenRules = []brokenRule{
 	{"rule 11: take up another list of stores at once", breakMove, 1},
 	{"section 3: swap where there is no copy, or an older one", breakStrict, 9147},
 	{"section 3: let an extension keep its version", breakVersion, 2},
-	{"replace in the stores before the journal knows", breakDiskFirst, 1},
-	{"leave what a failed change replaced to its author", breakAdopt, 1},
 }
 
 func TestEachBrokenRuleIsNoticed(t *testing.T) {
