@@ -527,6 +527,10 @@ type brokenRule struct {
 	near   int
 }
 
+// Two are not among them. That votes are taken back of a store that forgot since
+// (breakVoid), and that no older copy gives way (breakStrict), is noticed by none
+// or one of ten thousand histories: other rules catch what follows. Those two have
+// tests of their own, see book_test.go and peers_test.go.
 var brokenRules = []brokenRule{
 	{"grant before the journal has it", breakJournalFirst, 23},
 	{"take a pending lease for none", breakPendingHeld, 1},
@@ -536,22 +540,20 @@ var brokenRules = []brokenRule{
 	{"let an undecided copy end before what it replaces", breakOutlive, 3434},
 	{"grant what has no validity left", breakTooSlow, 1},
 	{"rule 1: count votes whatever the book says", breakUnread, 809},
-	{"rule 1: let votes stand of a store that forgot since", breakVoid, 2259},
 	{"rule 2: count what an older epoch said", breakEpoch, 166},
 	{"rule 3: sign before every lease is back", breakReseed, 809},
-	{"rule 4: put our lease over somebody else's", breakOver, 477},
-	{"rule 5: ask a store that not every peer has signed", breakWhole, 40},
-	{"rule 5: take a silent peer for dead at once", breakOutwait, 117},
+	{"rule 4: put our lease over somebody else's", breakOver, 2},
+	{"rule 5: ask a store that not every peer has signed", breakWhole, 316},
+	{"rule 5: take a silent peer for dead at once", breakOutwait, 179},
 	{"rule 5: believe in peers that may have missed a jump", breakSure, 1134},
-	{"rule 6: believe in signatures of an earlier incarnation", breakIncarnation, 1793},
-	{"rule 7: sign with an empty journal", breakFresh, 631},
+	{"rule 6: believe in signatures of an earlier incarnation", breakIncarnation, 2273},
+	{"rule 7: sign with an empty journal", breakFresh, 1410},
 	{"rule 8: take numbers that others may have passed", breakMarks, 2},
 	{"rule 8: let a lease go when a newer copy is seen", breakSight, 12},
 	{"rule 9: serve beside those who are not on the list", breakStrangers, 14},
 	{"rule 10: put back without looking for a notice", breakNotices, 26},
 	{"rule 10: deny by the own table", breakDeny, 1},
 	{"rule 11: take up another list of stores at once", breakMove, 1},
-	{"section 3: swap where there is no copy, or an older one", breakStrict, 9147},
 	{"section 3: let an extension keep its version", breakVersion, 2},
 }
 
