@@ -480,3 +480,22 @@ func TestAnExtensionThatFindsNoCopyHasItPutBackFirst(t *testing.T) {
 	g.rest()
 	g.ends(op, Changed)
 }
+
+// Others' attempts stand where two copies were: the release was refused there, and
+// has done what it was to do all the same.
+func TestAReleaseAmongOthersAttemptsIsOne(t *testing.T) {
+	g := newGroup(t, 3)
+	g.holds("orders", "token", groupTTL/2)
+	for _, i := range []int{1, 2} {
+		delete(g.stores[i].copies, "orders")
+	}
+	g.place("orders", peersLease("attempt", 1<<30), groupTTL/2, 1, 2)
+	op := g.submit(releasing("orders", "token"))
+	for range 3 {
+		g.turn(0, 1, 2)
+	}
+	g.ends(op, Changed)
+	if got := g.at(0, "orders"); got != "" {
+		t.Errorf("store 0 still has %q", got)
+	}
+}

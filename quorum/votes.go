@@ -166,6 +166,8 @@ func (c *Core) judge(now Time, a *attempt) {
 		}
 	}
 	switch {
+	case held >= 0 && c.letsGo(a):
+		c.win(now, a)
 	case held >= 0:
 		a.retry = c.outrun(a)
 		c.lose(now, a, Result{Outcome: Held})
@@ -174,6 +176,22 @@ func (c *Core) judge(now Time, a *attempt) {
 	case won && (a.onDisk || c.breaks&breakJournalFirst != 0):
 		c.win(now, a)
 	}
+}
+
+// letsGo reports whether a release has done what it was to do though enough stores
+// refused it: with peers, each of those has the notice that it leaves whatever
+// comes of it, and has not the copy; and some store had, so it was still held.
+// To look anew would find it gone, and tell whoever held it that it did not.
+func (c *Core) letsGo(a *attempt) bool {
+	if !c.peered() || !a.ends() {
+		return false
+	}
+	for _, count := range a.counts {
+		if count.Granted == 0 || count.Granted+count.Refused < c.cfg.Need {
+			return false
+		}
+	}
+	return true
 }
 
 // outrun reports whether an attempt that was refused should be made anew: because
