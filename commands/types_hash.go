@@ -243,3 +243,13 @@ func (tx *Tx) putField(s *slot, items []item, at int, field, value []byte) *Repl
 	}
 	return tx.keep(s, hashShape, items)
 }
+
+// takes reads how many items a pop is to take, its third argument: 1 if there is
+// none, and then the reply is no array.
+func takes(args [][]byte) (count int64, counted, ok bool) {
+	if len(args) < 3 {
+		return 1, false, true
+	}
+	count, ok = parseInt(args[2])
+	return count, true, ok && count >= 0
+}

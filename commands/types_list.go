@@ -58,13 +58,9 @@ func (tx *Tx) pop(args [][]byte, left bool) Reply {
 	if len(args) > 3 {
 		return badArity(tx.cmd.name)
 	}
-	count, counted := int64(1), len(args) == 3
-	if counted {
-		n, ok := parseInt(args[2])
-		if !ok || n < 0 {
-			return sayFailure(errNotPositive)
-		}
-		count = n
+	count, counted, ok := takes(args)
+	if !ok {
+		return sayFailure(errNotPositive)
 	}
 	s, items, ok := tx.list(args[1])
 	switch {

@@ -94,13 +94,9 @@ func spop(tx *Tx, args [][]byte) Reply {
 	if len(args) > 3 {
 		return sayFailure(errSyntax)
 	}
-	count, counted := int64(1), len(args) == 3
-	if counted {
-		n, ok := parseInt(args[2])
-		if !ok || n < 0 {
-			return sayFailure(errNotPositive)
-		}
-		count = n
+	count, counted, ok := takes(args)
+	if !ok {
+		return sayFailure(errNotPositive)
 	}
 	s, items, ok := tx.members(args[1])
 	switch {

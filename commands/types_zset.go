@@ -194,13 +194,9 @@ func (tx *Tx) zpop(args [][]byte, highest bool) Reply {
 	if len(args) > 3 {
 		return sayFailure(errSyntax)
 	}
-	count, counted := int64(1), len(args) == 3
-	if counted {
-		n, ok := parseInt(args[2])
-		if !ok || n < 0 {
-			return sayFailure(errNotPositive)
-		}
-		count = n
+	count, counted, ok := takes(args)
+	if !ok {
+		return sayFailure(errNotPositive)
 	}
 	s, items, ok := tx.ranked(args[1])
 	switch {

@@ -75,7 +75,7 @@ func (c *Core) shown(now Time, name string, gone Number, answers []answer) (leas
 		return nil, true, c.unread(name, silent, answers)
 	case len(possible) == 1:
 		return c.asShown(now, name, possible[0].copy, answers), true, nil
-	case len(possible) > 1, ours+silent >= c.cfg.Need && ours > 0:
+	case len(possible) > 1, ours+silent >= c.cfg.Need:
 		return nil, false, nil
 	}
 	return nil, true, nil

@@ -1,0 +1,135 @@
+package quorum
+
+import (
+	"testing"
+	"time"
+)
+
+// owing returns a group that has signed all of three stores but 0, which wants
+// the copy of "orders" first.
+func owing(t *testing.T) (g *group, lease *Lease) {
+	g = newGroup(t, 3)
+	lease = g.holds("orders", "token", groupTTL/2)
+	g.restart(0, "second", newMemory())
+	g.turn(0)
+	g.pass(signAgain) // for the line that it had, which is not there
+	g.turn(0)
+	if w := &g.core.stores[0]; w.phase != Pending || w.owing != 1 {
+		t.Fatalf("store 0 is %q and owed %d leases, want it pending for one", w.phase, w.owing)
+	}
+	g.core.events = nil
+	return g, lease
+}
+
+func TestALeaseGrantedWhileWeSignHoldsNothingUp(t *testing.T) {
+	g, _ := owing(t)
+	op := g.submit(acquiring("other", time.Second, "parcels"))
+	g.sync()
+	g.land(g.send(1))
+	g.land(g.send(2))
+	g.ends(op, Changed)
+	g.place("parcels", foreignCopy("direct"), time.Second, 0) // which is in its way
+	g.turn(0)
+	g.turn(0)
+	if s := g.mine(0); s.Phase != Signed || g.at(0, "orders") != "token" || g.at(0, "parcels") != "direct" {
+		t.Errorf("the book has %v, want it signed with what was owed, whatever came since", s)
+	}
+}
+
+func TestALeaseThatWasChangedWhileWeSignIsOwedNoMore(t *testing.T) {
+	g, _ := owing(t)
+	g.place("orders", foreignCopy("direct"), time.Hour, 0)
+	op := g.submit(extending("orders", "token", groupTTL))
+	g.sync()
+	g.land(g.send(1))
+	g.land(g.send(2))
+	g.ends(op, Changed)
+	g.turn(0)
+	g.turn(0)
+	if s := g.mine(0); s.Phase != Signed {
+		t.Errorf("the book has %v, want it signed: the extension has a quorum without this store", s)
+	}
+}
+
+func TestWhatIsInTheWayOfASignature(t *testing.T) {
+	for _, c := range []struct {
+		what  string
+		there func(l *Lease) *Copy
+		wants bool // ours in its place
+		signs bool
+	}{
+		{"nothing", func(*Lease) *Copy { return nil }, true, true},
+		{"an older version", func(l *Lease) *Copy {
+			return &Copy{Value: []byte("old"), Fence: l.Fence, Version: MakeNumber(l.Version.Count()-1, 2)}
+		}, true, true},
+		{"an older lease, which must have ended", func(l *Lease) *Copy { return peersLease("old", 1) }, true, true},
+		{"the same copy", (*Lease).Copy, true, true},
+		{"a later version", func(l *Lease) *Copy {
+			return &Copy{Value: []byte("new"), Fence: l.Fence, Version: MakeNumber(l.Version.Count()+9, 2)}
+		}, false, true},
+		{"a newer lease", func(l *Lease) *Copy { return peersLease("theirs", l.Version.Count()+9) }, false, false},
+		{"somebody's who locks directly", func(*Lease) *Copy { return foreignCopy("direct") }, false, false},
+	} {
+		g, lease := owing(t)
+		there := c.there(lease)
+		if there != nil {
+			g.place("orders", there, time.Second, 0)
+		}
+		g.turn(0)
+		g.turn(0)
+		g.turn(0)
+		now := g.stores[0].get(g.now, "orders")
+		if ours := now.Equal(lease.Copy()); ours != c.wants {
+			t.Errorf("%s is in the way: the store has %s, want ours in its place %t", c.what, showCopy(now), c.wants)
+		}
+		if c.wants && g.stores[0].copies["orders"].until < lease.Until {
+			t.Errorf("%s: the copy ends before the lease does", c.what)
+		}
+		if s := g.mine(0); (s.Phase == Signed) != c.signs {
+			t.Errorf("%s is in the way: the book has %v, want it signed %t", c.what, s, c.signs)
+		}
+		if c.signs {
+			continue
+		}
+		g.pass(2 * time.Second) // and now that has ended
+		for range 4 {
+			g.turn(0)
+		}
+		if s := g.mine(0); s.Phase != Signed || g.at(0, "orders") != "token" {
+			t.Errorf("%s was in the way: the book has %v, want it signed once that is gone", c.what, s)
+		}
+	}
+}
+
+func TestTheEndOfALeaseFreesTheSignatureThatWaitedForIt(t *testing.T) {
+	g, lease := owing(t)
+	g.place("orders", foreignCopy("direct"), time.Hour, 0)
+	g.now = lease.Until - 1
+	g.core.Tick(g.now)
+	for range 3 {
+		g.turn(0)
+	}
+	if s := g.mine(0); s.Phase != Pending {
+		t.Errorf("the book has %v while our lease lives, want it pending", s)
+	}
+	g.pass(1)
+	for range 3 {
+		g.turn(0)
+	}
+	if s := g.mine(0); s.Phase != Signed {
+		t.Errorf("the book has %v after our lease, want it signed", s)
+	}
+}
+
+func TestAfterItIsSignedNothingGivesWay(t *testing.T) {
+	g := newGroup(t, 1)
+	lease := g.holds("orders", "token", groupTTL/2)
+	old := &Copy{Value: []byte("old"), Fence: lease.Fence, Version: MakeNumber(lease.Version.Count()-1, 2)}
+	g.place("orders", old, groupTTL, 0)
+	g.pass(auditEvery)
+	g.rest()
+	if g.at(0, "orders") != "old" {
+		t.Error("an older version gave way after the signature: somebody may be counting its vote")
+	}
+	g.happened("an audit met it", "store.foreign_value")
+}
