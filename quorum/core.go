@@ -266,7 +266,7 @@ func (c *Core) begin(now Time, op *Op) {
 		c.settle(op, Result{Outcome: Failed, Err: c.refused})
 		return
 	}
-	op.looked = false
+	op.looked, op.trial = false, false
 	op.view = View{Now: now, names: op.Names, found: op.one[:0]}
 	free := 0
 	for _, name := range op.Names {
@@ -308,6 +308,8 @@ func (c *Core) proceed(now Time, op *Op, plan Plan) {
 	switch {
 	case len(plan.More) > 0:
 		c.regroup(now, op, plan.More)
+	case op.trial:
+		c.tried(now, op, plan)
 	case len(plan.Parts) == 0 && c.peered() && !op.looked && c.breaks&breakDeny == 0:
 		// Rule 10, second half: what our own table denies may have been released
 		// through a peer, and what it does not have may be held through one.

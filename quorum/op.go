@@ -37,6 +37,7 @@ type Op struct {
 	deed  Deed
 	tries int  // how often it was shown leases anew
 	other bool // it was shown the other of two possible leases, see Core.showOther
+	trial bool // it is only tried with what it was shown, see Core.tried
 	// looked: it was shown what the stores have, and not just what the table has.
 	looked bool
 	doubts bool // with peers: it is to look there before it decides again

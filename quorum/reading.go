@@ -15,6 +15,7 @@ type reading struct {
 	names   []int // indices into op.Names
 	answers []answer
 	gone    []Number // by name: the latest notice that any store showed
+	rivals  []*Lease // by name, see rival
 	decided bool
 }
 
@@ -38,7 +39,7 @@ func (c *Core) read(now Time, op *Op) {
 		}
 	}
 	n := len(c.cfg.Stores)
-	r.gone = make([]Number, len(r.names))
+	r.gone, r.rivals = make([]Number, len(r.names)), make([]*Lease, len(r.names))
 	r.answers = make([]answer, n*len(r.names))
 	op.reads = r
 	asks := make([]Ask, len(r.answers))
@@ -130,10 +131,37 @@ func (c *Core) endRead(now Time, r *reading) {
 			c.settle(r.op, Result{Outcome: Failed, Err: err, Took: now.Sub(r.op.began)})
 			return
 		}
-		r.op.view.found[i] = lease
+		r.op.view.found[i], r.rivals[p] = lease, c.rival(now, lease, r.gone[p], answers)
 	}
 	r.op.view.Now = now
+	r.op.trial = r.showRivals()
 	c.decide(now, r.op)
+}
+
+// showRivals shows the op the leases that may have taken the place of those that
+// were found, and reports whether there are any. It only tries them: what is
+// under way is nothing to build on.
+func (r *reading) showRivals() (any bool) {
+	for p, i := range r.names {
+		if rival := r.rivals[p]; rival != nil {
+			r.op.view.found[i], r.rivals[p] = rival, r.op.view.found[i]
+			any = true
+		}
+	}
+	return any
+}
+
+// tried goes on with an op that was shown rivals. If it would do nothing with them
+// either, it is shown what was found; else nobody can tell yet who it is about,
+// and to say that it is not the holder may be wrong.
+func (c *Core) tried(now Time, op *Op, plan Plan) {
+	op.trial = false
+	if len(plan.Parts) > 0 {
+		c.again(now, op)
+		return
+	}
+	op.reads.showRivals() // the other way round
+	c.decide(now, op)
 }
 
 // foreign returns the lease that the stores' answers show: the copy that may

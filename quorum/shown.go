@@ -81,6 +81,26 @@ func (c *Core) shown(now Time, name string, gone Number, answers []answer) (leas
 	return nil, true, nil
 }
 
+// rival returns the newest lease that may have taken the place of the one that was
+// found, nil if there is none. A store that is silent keeps us from telling: a
+// peer may have changed the lease of our table, and may be about to undo that.
+func (c *Core) rival(now Time, found *Lease, gone Number, answers []answer) *Lease {
+	if !c.peered() || found == nil {
+		return nil
+	}
+	newest := bundle{copy: found.Copy()}
+	all, silent := bundles(answers, gone)
+	for _, b := range all {
+		if b.count+silent >= c.cfg.Need && b.copy.Version > newest.copy.Version && !sameLease(b.copy, found.Copy()) {
+			newest = b
+		}
+	}
+	if newest.count == 0 {
+		return nil
+	}
+	return c.asShown(now, found.Name, newest.copy, answers)
+}
+
 // asShown returns a lease as the stores show it, for the time that a quorum of
 // those that have it still guarantees.
 func (c *Core) asShown(now Time, name string, copy *Copy, answers []answer) *Lease {

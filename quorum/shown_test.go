@@ -192,6 +192,35 @@ func TestWhatIsFoundBesideALeaseOfOurs(t *testing.T) {
 	}
 }
 
+// A hand-over through a peer that a quorum granted, and of which one store knows
+// nothing yet and another can't tell: whoever holds now is not told otherwise.
+func TestWhoeverMayHoldIsNotTurnedAwayForASilentStore(t *testing.T) {
+	for what, taken := range map[string]bool{"the peer's change was granted": true, "it was not": false} {
+		g := newGroup(t, 3)
+		lease := g.holds("orders", "old", groupTTL/2)
+		next := &Copy{Value: []byte("new"), Fence: MakeNumber(lease.Version.Count()+100, 2), Version: MakeNumber(lease.Version.Count()+100, 2)}
+		g.place("orders", next, groupTTL/2, 1)
+		op := g.submit(extending("orders", "new", groupTTL/2))
+		g.turn(0, 1)
+		f := g.send(2) // it acts, and its answer is lost
+		g.lose(f)
+		if taken {
+			g.place("orders", next, groupTTL/2, 0, 2)
+		} else {
+			g.place("orders", lease.Copy(), groupTTL/2, 1)
+		}
+		g.connect(2)
+		g.rest()
+		want := Unchanged
+		if taken {
+			want = Changed
+		}
+		if r := g.result(op); r.Outcome != want {
+			t.Errorf("%s: who holds by it and extends is told %v (%v), want %v", what, r.Outcome, r.Err, want)
+		}
+	}
+}
+
 func TestADenialLooksIntoTheStoresFirst(t *testing.T) {
 	g := newGroup(t, 3)
 	lease := g.holds("orders", "token", groupTTL/2)
