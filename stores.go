@@ -33,6 +33,9 @@ func members(c conf.Config) ([]quorum.Member, error) {
 			wrong = append(wrong, fmt.Errorf("store %d: %w", i+1, err))
 			continue
 		}
+		if twice, ok := m.Store.(interface{ KeepTwice() }); ok && len(c.Peers) > 0 {
+			twice.KeepTwice() // there the stores' votes are all there is to go by
+		}
 		if s.AllowEviction {
 			m.Store = allowEviction(m.Store)
 		}

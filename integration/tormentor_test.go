@@ -48,6 +48,7 @@ type tormentor struct {
 	locks   []string      // that are fought for
 	most    time.Duration // the longest TTL there is
 	saves   bool          // stores are saved now and then, and come back with that
+	once    bool          // see set.once
 	turn    int
 }
 
@@ -224,10 +225,10 @@ func (x *tormentor) cutOffOne() {
 }
 
 // anything is one of what needs no preparation, or two stores at a time. Names
-// are only deleted under one proxy: see loses.
+// are deleted where that loses no lock: see loses.
 func (x *tormentor) anything() {
 	deeds := 7
-	if len(x.proxies) > 1 {
+	if len(x.proxies) > 1 && x.once {
 		deeds--
 	}
 	switch x.IntN(deeds) {

@@ -20,27 +20,32 @@ func BenchmarkBatch(b *testing.B) {
 			what          string
 			guarded, book bool
 			watched       bool
+			twice         bool
 		}{
 			{what: "plain"},
 			{what: "plain-book", book: true},
 			{what: "guarded-book", guarded: true, book: true},
+			{what: "guarded-book-twice", guarded: true, book: true, twice: true},
 			{what: "plain-watched", watched: true},
 			{what: "guarded-book-watched", guarded: true, book: true, watched: true},
 		} {
 			b.Run(fmt.Sprintf("%d-%s", swaps, c.what), func(b *testing.B) {
-				benchmarkBatches(b, swaps, c.guarded, c.book, c.watched)
+				benchmarkBatches(b, swaps, c.guarded, c.book, c.watched, c.twice)
 			})
 		}
 	}
 }
 
-func benchmarkBatches(b *testing.B, swaps int, guarded, book, watched bool) {
+func benchmarkBatches(b *testing.B, swaps int, guarded, book, watched, twice bool) {
 	server := storetest.StartRedis(b)
 	store, err := New("redis://" + server.Addr())
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer store.Close()
+	if twice {
+		store.KeepTwice()
+	}
 	if _, err := store.Connect(b.Context()); err != nil {
 		b.Fatal(err)
 	}

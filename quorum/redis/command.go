@@ -46,8 +46,11 @@ func (c *command) vote(r *quorum.Request) (v quorum.Vote, ok bool) {
 func (l *link) command(ctx context.Context, r *quorum.Request) command {
 	switch r.Action {
 	case quorum.Read:
-		return readCommand(ctx, r)
+		return l.readCommand(ctx, r)
 	case quorum.Check:
+		if l.twice {
+			return command{Cmd: redis.NewCmd(ctx, l.heedingArgs(r)...), judge: twiceCheckVote}
+		}
 		return command{Cmd: redis.NewCmd(ctx, "GET", r.Name), judge: checkVote}
 	case quorum.ReadBook:
 		return command{Cmd: redis.NewCmd(ctx, "HGETALL", bookKey), judge: bookVote}
@@ -56,8 +59,8 @@ func (l *link) command(ctx context.Context, r *quorum.Request) command {
 	case quorum.Tear:
 		return command{Cmd: redis.NewCmd(ctx, "DEL", bookKey), judge: tearVote}
 	}
-	if isGuarded(r) {
-		return command{Cmd: redis.NewCmd(ctx, guardedArgs(r)...), judge: guardedVote}
+	if l.twice || isGuarded(r) {
+		return command{Cmd: redis.NewCmd(ctx, l.guardedArgs(r)...), judge: guardedVote}
 	}
 	if l.direct && r.Prev == nil && r.Next != nil {
 		cmd := redis.NewCmd(ctx, "SET", r.Name, r.Next.Encode(), "PX", millis(r.TTL), "NX", "GET")
@@ -71,10 +74,9 @@ func (l *link) command(ctx context.Context, r *quorum.Request) command {
 	return command{Cmd: cmd, judge: swapVote}
 }
 
-func readCommand(ctx context.Context, r *quorum.Request) command {
-	if r.Heed {
-		cmd := redis.NewCmd(ctx, "EVALSHA", heedingScript.hash, 2, r.Name, goneBefore+r.Name)
-		return command{Cmd: cmd, judge: heedingVote}
+func (l *link) readCommand(ctx context.Context, r *quorum.Request) command {
+	if l.twice || r.Heed {
+		return command{Cmd: redis.NewCmd(ctx, l.heedingArgs(r)...), judge: heedingVote}
 	}
 	return command{Cmd: redis.NewCmd(ctx, "EVALSHA", readScript.hash, 1, r.Name), judge: readVote}
 }
@@ -105,8 +107,16 @@ func isGuarded(r *quorum.Request) bool {
 	return r.Next != nil && (r.Heed || r.Mark) || leavesNotice(r)
 }
 
+// heedingArgs is the command for the heeding script.
+func (l *link) heedingArgs(r *quorum.Request) []any {
+	if l.twice {
+		return []any{"EVALSHA", heedingScript.hash, 3, r.Name, goneBefore + r.Name, copyBefore + r.Name}
+	}
+	return []any{"EVALSHA", heedingScript.hash, 2, r.Name, goneBefore + r.Name}
+}
+
 // guardedArgs is the command for the guarded script.
-func guardedArgs(r *quorum.Request) []any {
+func (l *link) guardedArgs(r *quorum.Request) []any {
 	accepts, prev := accepted(r)
 	var ttl, stays int64
 	var next []byte
@@ -124,10 +134,12 @@ func guardedArgs(r *quorum.Request) []any {
 			bucket = quorum.Bucket(r.Name)
 		}
 	}
-	return []any{
-		"EVALSHA", guardedScript.hash, 3, r.Name, goneBefore + r.Name, marksKey,
-		accepts, prev, ttl, next, stays, ended, heed, bucket, version,
+	args := []any{"EVALSHA", guardedScript.hash, 3, r.Name, goneBefore + r.Name, marksKey}
+	if l.twice {
+		args[2] = 4
+		args = append(args, copyBefore+r.Name)
 	}
+	return append(args, accepts, prev, ttl, next, stays, ended, heed, bucket, version)
 }
 
 // signArgs is the command for the sign script.

@@ -11,20 +11,26 @@ import (
 )
 
 func TestStoreKeepsItsPromises(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) storetest.Rig { return rig(t, false) })
+	storetest.Run(t, func(t *testing.T) storetest.Rig { return rig(t, func(*Store) {}) })
 }
 
 // Redis 6.2, KeyDB and others do not take SET with NX and GET.
 func TestStoreKeepsItsPromisesByScriptsAlone(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) storetest.Rig { return rig(t, true) })
+	storetest.Run(t, func(t *testing.T) storetest.Rig {
+		return rig(t, func(store *Store) { store.scripted = true })
+	})
 }
 
-func rig(t *testing.T, scripted bool) storetest.Rig {
+func TestStoreKeepsItsPromisesTwice(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) storetest.Rig { return rig(t, (*Store).KeepTwice) })
+}
+
+func rig(t *testing.T, as func(*Store)) storetest.Rig {
 	t.Helper()
 	server := storetest.StartRedis(t)
 	another := func() quorum.Store {
 		store := mustOpen(t, "redis://"+server.Addr())
-		store.scripted = scripted
+		as(store)
 		return store
 	}
 	direct := byHand(t, server)

@@ -14,6 +14,7 @@ const (
 	bookKey    = ours + "book"  // a hash: a line under each signer's id
 	marksKey   = ours + "marks" // a hash: the highest number under each bucket, in decimal
 	goneBefore = ours + "gone:" // and the lock's name: a string, the notice's version
+	copyBefore = ours + "copy:" // and the lock's name: its copy once more, see [Store.KeepTwice]
 	probeName  = ours + "probe" // where a connection tries out what the server can do
 	beatName   = ours + "beat"  // nothing is there; it may be read, to see whether anybody answers
 )

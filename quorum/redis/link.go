@@ -35,6 +35,7 @@ type link struct {
 	guard  *guard
 	pace   *pace
 	direct bool // the server takes SET with NX and GET
+	twice  bool // see [Store.KeepTwice]
 }
 
 // open dials, and wraps what it got in a client. Nothing but the TLS handshake is

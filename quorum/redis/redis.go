@@ -9,8 +9,8 @@
 // Beside the copies lie, for whoever looks with redis-cli: the book, a hash, in
 // holdfast:book; a notice of each lock that was released a while ago in
 // holdfast:gone:<lock>, until the lease would have run out; and the numbers that
-// were taken, a hash with a field for each bucket, in holdfast:marks. No lock is
-// called like that.
+// were taken, a hash with a field for each bucket, in holdfast:marks; with peers
+// each copy once more, in holdfast:copy:<lock>. No lock is called like that.
 //
 // What holds everywhere in here:
 //
@@ -50,6 +50,7 @@ type Store struct {
 
 	// Of the goroutine that calls Connect and Do.
 	scripted bool    // never SET with NX and GET, whatever the server can do
+	twice    bool    // see KeepTwice
 	ghost    session // whose requests may still be under way in the server
 
 	turn chan struct{} // has one in it while a batch is under way
@@ -78,6 +79,14 @@ func New(url string) (*Store, error) {
 	redis.SetLogger(new(logging.VoidLogger))
 	return &Store{target: t, pace: &pace{clock: quorum.BootClock{}}, turn: make(chan struct{}, 1)}, nil
 }
+
+// KeepTwice has each copy kept a second time, under a name of ours, by every
+// connection made from now on: where the first one is missing the second one
+// counts. Proxies that count votes together all do so or none. Who deletes the
+// names of locks, one after the other, then takes no vote away; whoever holds one
+// puts the first copy back as before. It costs a write more a swap, and the
+// memory of a copy. It is called before Connect.
+func (s *Store) KeepTwice() { s.twice = true }
 
 // Connect fails too where the server answers but cannot vote: while it loads its
 // data, as a replica, in a cluster, or if the user may not do what is needed.
@@ -120,7 +129,7 @@ func (s *Store) connect(ctx context.Context) (string, error) {
 	if s.ghost.id != 0 && !s.ghost.isRunOf(now) {
 		s.rouse() // it watches another run, or another server at the same address
 	}
-	l.direct = l.direct && !s.scripted
+	l.direct, l.twice = l.direct && !s.scripted, s.twice
 	s.ghost = now
 	return s.pace.incarnation(now), nil
 }

@@ -66,7 +66,10 @@ return {there, redis.call('PTTL', KEYS[1])}
 // spoiled says what is wrong with something of ours under a key, false if nothing
 // is; misplaced makes it an error that vote knows.
 //
-// copy looks for the copy; opaque says that there is something else.
+// copy looks for the copy; opaque says that there is something else. Where there
+// is nothing, and a second key is given, the copy under that is it, and where tells
+// which of the keys it was; next is what is about to be put there: that is never
+// in its own way.
 const commonText = `
 local function less(a, b)
   local high, low = tonumber(string.sub(a, 1, 8), 16), tonumber(string.sub(b, 1, 8), 16)
@@ -78,15 +81,21 @@ local function spoiled(number)
   return number and (#number ~= 16 or string.find(number, '%X')) and 'a number of 16 hex digits was expected'
 end
 local function misplaced(what, why) return redis.error_reply('SPOILED ' .. what .. ' ' .. why) end
-local function copy(key)
+local function copy(key, second, next)
   local there = redis.pcall('GET', key)
-  if type(there) ~= 'table' then return there, false, false end
-  if string.sub(there.err, 1, 9) == 'WRONGTYPE' then return false, true, false end
-  return false, false, there
+  if type(there) == 'table' then
+    if string.sub(there.err, 1, 9) == 'WRONGTYPE' then return false, true, false, key end
+    return false, false, there, key
+  end
+  if there or not second then return there, false, false, key end
+  there = redis.pcall('GET', second)
+  if type(there) == 'table' or there == next then there = false end
+  return there, false, false, second
 end
 `
 
-// A swap with Heed, Gone or Mark. KEYS: the copy, the notice, the marks. ARGV: as
+// A swap with Heed, Gone or Mark, or where copies are kept twice. KEYS: the copy,
+// the notice, the marks, and the second copy if there are any. ARGV: as
 // for the plain swap; how long the notice is to stay in milliseconds or 0 for
 // none, and its number; 1 for Heed or 0; the bucket or an empty string for no
 // mark; Next's number.
@@ -95,9 +104,13 @@ end
 //   - an array: refused. What was there or nil; the notice that forbids it or an
 //     empty string; the mark likewise; 1 if what was there is no string, else 0
 //
-// All that may be spoiled is looked at before anything is written.
+// All that may be spoiled is looked at before anything is written. Nobody's copy but
+// ours, which has a number, is kept twice: who locks directly takes out one. A
+// second copy of what was to be replaced goes even where something else is in the
+// place of the first: it must not come back when that goes.
 const guardedText = commonText + `
-local there, opaque, failed = copy(KEYS[1])
+local second = KEYS[4]
+local there, opaque, failed = copy(KEYS[1], second, ARGV[4])
 if failed then return failed end
 local notice, mark = false, false
 if ARGV[5] ~= '0' or ARGV[7] == '1' then
@@ -125,6 +138,9 @@ if there then fits = (accepts == 'either' or accepts == 'prev') and there == ARG
 local ended = ARGV[7] == '1' and notice and not less(notice, ARGV[9])
 local passed = mark and not less(mark, ARGV[9])
 if not fits or ended or passed then
+  if second and not fits and ARGV[2] ~= '' and redis.pcall('GET', second) == ARGV[2] then
+    redis.call('DEL', second)
+  end
   return {there, ended and notice or '', passed and mark or '', opaque and 1 or 0}
 end
 if ARGV[8] ~= '' then redis.call('HSET', KEYS[3], ARGV[8], ARGV[9]) end
@@ -133,18 +149,24 @@ if ARGV[3] == '0' then
 else
   redis.call('SET', KEYS[1], ARGV[4], 'PX', ARGV[3])
 end
+if second and string.find(ARGV[9], '[^0]') then
+  redis.call('SET', second, ARGV[4], 'PX', ARGV[3])
+elseif second then
+  redis.call('DEL', second)
+end
 return there and 1 or 0
 `
 
-// A read with Heed. KEYS: the copy, the notice. An array: what is there or nil,
+// A read with Heed, or where copies are kept twice. KEYS: the copy, the notice, and
+// the second copy if there are any. An array: what is there or nil,
 // its TTL as above, the notice or ”, 1 if what is there is no string, else 0.
 const heedingText = commonText + `
-local there, opaque, failed = copy(KEYS[1])
+local there, opaque, failed, where = copy(KEYS[1], KEYS[3])
 if failed then return failed end
 local notice = redis.pcall('GET', KEYS[2])
 local why = spoiled(notice)
 if why then return misplaced('gone', why) end
-return {there, redis.call('PTTL', KEYS[1]), notice or '', opaque and 1 or 0}
+return {there, redis.call('PTTL', where), notice or '', opaque and 1 or 0}
 `
 
 // A signature. KEYS: the book. ARGV: the id, what must stand there, what shall; 1

@@ -123,8 +123,19 @@ func heedingVote(r *quorum.Request, reply any) (v quorum.Vote, ok bool) {
 	if there != nil && !there.Opaque {
 		v.FoundLeft = remaining(pttl)
 	}
-	v.Gone = gone
+	if r.Heed {
+		v.Gone = gone
+	}
 	return v, ok1 && ok2 && ok3
+}
+
+// twiceCheckVote is checkVote where copies are kept twice.
+func twiceCheckVote(r *quorum.Request, reply any) (v quorum.Vote, ok bool) {
+	v, ok = heedingVote(r, reply)
+	if v.FoundLeft = 0; v.Found.Equal(r.Prev) {
+		v.Verdict, v.Found = quorum.Granted, r.Prev
+	}
+	return v, ok
 }
 
 // checkVote compares here: GET brings what is there anyway.
