@@ -1,6 +1,7 @@
 package quorum
 
 import (
+	"errors"
 	"testing"
 	"time"
 )
@@ -132,4 +133,36 @@ func TestAfterItIsSignedNothingGivesWay(t *testing.T) {
 		t.Error("an older version gave way after the signature: somebody may be counting its vote")
 	}
 	g.happened("an audit met it", "store.foreign_value")
+}
+
+// A store may be one of the quorum that granted a lease, or all of it: where a
+// change of that which failed is taken back later, it never has no copy at all.
+func TestWhatIsTakenBackLaterLeavesTheLeaseInItsPlace(t *testing.T) {
+	g := newGroup(t, 1)
+	lease := g.holds("orders", "token", groupTTL/2)
+	op := g.submit(extending("orders", "token", groupTTL/2))
+	g.sync()
+	g.lose(g.send(0)) // it acts, and its answer is lost
+	g.sync()
+	for _, ask := range g.asked[0] { // to undo it can't be sent: the store is down
+		g.core.Voted(g.now, ask, Vote{Unsent: true, Err: errLost})
+	}
+	g.asked[0] = nil
+	if r := g.ends(op, Failed); !errors.Is(r.Err, ErrNoQuorum) {
+		t.Fatalf("extended: %v, want no quorum", r.Err)
+	}
+	if c := g.stores[0].get(g.now, "orders"); c == nil || c.Version == lease.Version {
+		t.Fatalf("the store has %v, want the change that failed", c)
+	}
+	g.connect(0)
+	for g.stores[0].get(g.now, "orders").Version != lease.Version {
+		f := g.send(0)
+		for _, ask := range f.asks {
+			if ask.Name == "orders" && ask.Action == Swap && ask.Next == nil {
+				t.Fatalf("asked %s: a peer may take what is held before it is put back", showAsk(ask))
+			}
+		}
+		g.land(f)
+		g.pass(retryAfter)
+	}
 }

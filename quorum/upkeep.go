@@ -53,10 +53,19 @@ func (c *Core) takeOut(store int, name string, copy *Copy, until Time) {
 // sweep takes a leftover of ours out, or puts back what it had replaced.
 func (c *Core) sweep(now Time, store int, name string, copy *Copy, until Time) {
 	ask := &Ask{Store: store, why: whyTakeOut, until: until, Request: Request{Name: name, Prev: copy}}
-	if s := c.slots[name]; c.peered() && s != nil && s.lease.Live(now) {
-		ask.Next, ask.TTL, ask.Heed = s.lease.Copy(), c.keep(now, s.lease), c.heeds()
-	}
+	c.backfill(now, ask)
 	c.ask(ask)
+}
+
+// backfill has a copy that is to go replaced by that of the lease which lives, in one
+// step. With peers that store may be one of the quorum that granted the lease: where
+// it had none for a moment, a peer could take the lock.
+func (c *Core) backfill(now Time, ask *Ask) {
+	s := c.slots[ask.Name]
+	if !c.peered() || s == nil || !s.lease.Live(now) {
+		return
+	}
+	ask.Next, ask.TTL, ask.Heed = s.lease.Copy(), c.keep(now, s.lease), c.heeds()
 }
 
 func (c *Core) tookOut(now Time, ask *Ask, vote Vote) {
@@ -305,6 +314,8 @@ func (c *Core) payDebts(now Time, store int, e *errand) {
 				Request: Request{Name: d.name, Prev: d.copy}}
 			if d.back.Live(now) {
 				ask.Next, ask.TTL = d.back.Copy(), d.back.Left(now)
+			} else {
+				c.backfill(now, ask)
 			}
 			if d.notice {
 				ask.Gone = max(d.until.Sub(now), MinTTL)
