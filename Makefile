@@ -1,5 +1,6 @@
 # make test       everything a commit must pass, with the race detector
 # make torture    the same histories and faults, for half an hour; writes torture-out/
+# make compat     lock libraries' own tests, as they come, against holdfast
 # make bench      speed against what one would use instead, in one run
 # make fuzz       each fuzz test for a minute
 
@@ -8,13 +9,24 @@ TORTURE ?= 30m
 FUZZ    ?= 60s
 RUNS    ?= 200000
 
-.PHONY: test tools lint unit fuzz-short torture bench fuzz
+# Node's lock libraries.
+NODE := integration/testdata/node
+
+.PHONY: test tools servers lint unit fuzz-short torture compat bench fuzz
 
 test: tools lint unit fuzz-short
 
 # The servers and clients that the tests start for real.
-tools:
-	@.ci/need redis-server=redis-server redis-cli=redis-tools memcached=memcached cc=gcc,libc6-dev
+tools: servers $(NODE)/node_modules/.package-lock.json
+
+servers:
+	@.ci/need redis-server=redis-server redis-cli=redis-tools memcached=memcached cc=gcc,libc6-dev \
+		node=nodejs npm=npm \
+		'/usr/bin/python3 -c "import redis"=python3-redis' \
+		'/usr/bin/ruby -e "require %(redis)"=ruby-redis'
+
+$(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json | servers
+	cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go'))" || { echo "gofmt would change:"; gofmt -l $$(git ls-files -co --exclude-standard '*.go'); exit 1; }
@@ -36,6 +48,10 @@ fuzz:
 torture: tools
 	$(GO) test -timeout 3h -run 'TestNoSchedule|TestEachBroken|TestTheSearch' ./quorum -v -sim.runs $(RUNS) -sim.search
 	TORTURE_TIME=$(TORTURE) TORTURE_OUT=$(CURDIR)/torture-out $(GO) test -timeout 3h -run 'Torture' ./integration -v
+
+compat: tools
+	@.ci/need ip=iproute2 unshare=util-linux
+	COMPAT=all $(GO) test -timeout 1h -count 1 -run '^TestTheirOwnTests' ./integration -v
 
 bench: tools
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime 2s ./integration
