@@ -11,14 +11,16 @@ var python = []string{"/usr/bin/python3", "-B", "testdata/python/driver.py"}
 
 var redisPy = library{name: "redis-py", key: "NAME"}
 
+var pythonLibraries = []library{redisPy, {name: "python-redis-lock", key: "lock:NAME"}}
+
 func TestPythonLocksAsUsual(t *testing.T) {
 	t.Parallel()
-	everyLibrary(t, python, []library{redisPy, {name: "python-redis-lock", key: "lock:NAME"}}, locksAsUsual)
+	everyLibrary(t, places(t), python, pythonLibraries, locksAsUsual)
 }
 
 func TestRedisPyTellsWhoLostItsLock(t *testing.T) {
 	t.Parallel()
-	everyLibrary(t, python, []library{redisPy}, func(t *testing.T, d *driver, l library, at place) {
+	everyLibrary(t, places(t), python, []library{redisPy}, func(t *testing.T, d *driver, l library, at place) {
 		const name = "orders"
 		d.want("yes", "acquire", "ann", name, "90000")
 		d.want("yes", "extend", "ann", name, "30000")

@@ -14,12 +14,12 @@ var rubyLibraries = []library{
 
 func TestRubyLocksAsUsual(t *testing.T) {
 	t.Parallel()
-	everyLibrary(t, ruby, rubyLibraries, locksAsUsual)
+	everyLibrary(t, places(t), ruby, rubyLibraries, locksAsUsual)
 }
 
 func TestRubySeesWhatIsLeftOfItsLock(t *testing.T) {
 	t.Parallel()
-	everyLibrary(t, ruby, rubyLibraries, func(t *testing.T, d *driver, l library, _ place) {
+	everyLibrary(t, places(t), ruby, rubyLibraries, func(t *testing.T, d *driver, l library, _ place) {
 		name := lockName(l, "left")
 		d.want("yes", "acquire", "ann", name, "30000")
 		if left, err := strconv.Atoi(d.ask("ttl", "ann", name)); err != nil || left < 20000 || left > 30000 {

@@ -19,6 +19,7 @@ type library struct {
 	noExtend bool // a lock is as long as it was asked for
 	noTell   bool // a release says nothing of what came of it
 	noOwner  bool // a release is a plain DEL, whosever the lock is by then
+	noError  bool // it waits and asks again, whatever the answer was
 }
 
 // released returns the answer to a release, if it is one of a holder or not.
@@ -51,9 +52,8 @@ func places(t *testing.T) []place {
 
 // everyLibrary runs a test for each library in each place, by drivers that
 // command starts.
-func everyLibrary(t *testing.T, command []string, libraries []library, test func(*testing.T, *driver, library, place)) {
+func everyLibrary(t *testing.T, all []place, command []string, libraries []library, test func(*testing.T, *driver, library, place)) {
 	t.Helper()
-	all := places(t)
 	for _, l := range libraries {
 		for _, at := range all {
 			t.Run(l.name+"/"+at.name, func(t *testing.T) {
