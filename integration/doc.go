@@ -9,5 +9,6 @@
 //
 // TORTURE_TIME says how long all scenarios of the torture together go on; without
 // it some of them are tried for a few seconds each. TORTURE_OUT names a folder for
-// pictures of the histories.
+// pictures of the histories. COMPAT has lock libraries' own tests run to the last,
+// and wants port 6379 for that.
 package integration
