@@ -3,6 +3,7 @@ package integration
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -86,25 +87,50 @@ func (s *store) look(name string) (value string, left time.Duration, ok bool) {
 	return value, max(left, 0), true
 }
 
-// lookMemcached asks for the value and the TTL.
+// lookMemcached asks for the value, which may be any bytes, and the TTL.
 //
 // Source: memcached's doc/protocol.txt, on meta get.
 func (s *store) lookMemcached(name string) (value string, left time.Duration, ok bool) {
 	s.t.Helper()
-	lines := s.ask("mg " + name + " t v\r\nmn\r\n")
-	if lines[0] == "EN" {
-		return "", 0, false
-	}
-	var size, seconds int
-	if _, err := fmt.Sscanf(lines[0], "VA %d t%d", &size, &seconds); err != nil || len(lines) < 2 || len(lines[1]) != size {
-		s.t.Fatalf("look for %q in %s: %q", name, s.url(), lines)
-	}
-	return lines[1], time.Duration(max(seconds, 0)) * time.Second, true
+	s.converse("mg "+name+" t v\r\n", func(in *bufio.Reader) error {
+		line, err := in.ReadString('\n')
+		if err != nil || line == "EN\r\n" {
+			return err
+		}
+		var size, seconds int
+		if _, err := fmt.Sscanf(line, "VA %d t%d", &size, &seconds); err != nil {
+			return fmt.Errorf("%q: %w", line, err)
+		}
+		bytes := make([]byte, size)
+		_, err = io.ReadFull(in, bytes)
+		value, left, ok = string(bytes), time.Duration(max(seconds, 0))*time.Second, true
+		return err
+	})
+	return value, left, ok
 }
 
 // ask sends a memcached something that ends with a request answered by MN, END
 // or OK, and returns the lines before that.
 func (s *store) ask(request string) (lines []string) {
+	s.t.Helper()
+	s.converse(request, func(in *bufio.Reader) error {
+		for {
+			line, err := in.ReadString('\n')
+			if err != nil {
+				return fmt.Errorf("after %q: %w", lines, err)
+			}
+			line = strings.TrimSuffix(line, "\r\n")
+			if line == "MN" || line == "END" || line == "OK" {
+				return nil
+			}
+			lines = append(lines, line)
+		}
+	})
+	return lines
+}
+
+// converse sends a memcached a request, and has the answer read.
+func (s *store) converse(request string, read func(*bufio.Reader) error) {
 	s.t.Helper()
 	conn, err := net.Dial("tcp", s.Addr())
 	if err != nil {
@@ -112,19 +138,11 @@ func (s *store) ask(request string) (lines []string) {
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(10 * time.Second))
-	if _, err := conn.Write([]byte(request)); err != nil {
-		s.t.Fatalf("ask %s %q: %v", s.url(), request, err)
+	if _, err = conn.Write([]byte(request)); err == nil {
+		err = read(bufio.NewReader(conn))
 	}
-	for in := bufio.NewReader(conn); ; {
-		line, err := in.ReadString('\n')
-		if err != nil {
-			s.t.Fatalf("ask %s %q: %v after %q", s.url(), request, err, lines)
-		}
-		line = strings.TrimSuffix(line, "\r\n")
-		if line == "MN" || line == "END" || line == "OK" {
-			return lines
-		}
-		lines = append(lines, line)
+	if err != nil {
+		s.t.Fatalf("ask %s %q: %v", s.url(), request, err)
 	}
 }
 
