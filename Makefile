@@ -9,8 +9,9 @@ TORTURE ?= 30m
 FUZZ    ?= 60s
 RUNS    ?= 200000
 
-# Node's lock libraries.
+# Node's lock libraries, and where Debian has PHP's.
 NODE := integration/testdata/node
+PHP  := /usr/share/php
 
 .PHONY: test tools servers lint unit fuzz-short torture compat bench fuzz
 
@@ -23,7 +24,13 @@ servers:
 	@.ci/need redis-server=redis-server redis-cli=redis-tools memcached=memcached cc=gcc,libc6-dev \
 		node=nodejs npm=npm \
 		'/usr/bin/python3 -c "import redis"=python3-redis' \
-		'/usr/bin/ruby -e "require %(redis)"=ruby-redis'
+		'/usr/bin/ruby -e "require %(redis)"=ruby-redis' \
+		php=php-cli 'php -r "new Redis;"=php-redis' \
+		'test -e $(PHP)/Predis/autoload.php=php-predis' \
+		'test -e $(PHP)/Symfony/Component/Lock/autoload.php=php-symfony-lock' \
+		'test -e $(PHP)/Illuminate/Cache/autoload.php=php-illuminate-cache' \
+		'test -e $(PHP)/Illuminate/Redis/autoload.php=php-illuminate-redis' \
+		'test -e $(PHP)/Malkusch/Lock/autoload.php=php-malkusch-lock'
 
 $(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json | servers
 	cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error

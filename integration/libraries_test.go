@@ -118,17 +118,24 @@ func losesWhatOthersTook(t *testing.T, d *driver, l library, at place) {
 // and not before.
 func waitsForTheEnd(t *testing.T, d *driver, l library) {
 	t.Helper()
-	name := lockName(l, "end")
-	const ttl = 300 * time.Millisecond
-	sent := time.Now()
+	letsEnd(t, d, l, 300*time.Millisecond)()
+}
+
+// letsEnd acquires a lock for ttl, and returns what waits for the end of that.
+func letsEnd(t *testing.T, d *driver, l library, ttl time.Duration) (wait func()) {
+	t.Helper()
+	name, sent := lockName(l, "end"), time.Now()
 	d.want("yes", "acquire", "ann", name, strconv.Itoa(int(ttl.Milliseconds())))
-	storetest.Eventually(t, name+" is over", func() bool {
-		return d.ask("acquire", "bob", name, "30000") == "yes"
-	})
-	if held := time.Since(sent); held < ttl {
-		t.Errorf("%s was given again %v after it was asked for, want %v", name, held, ttl)
+	return func() {
+		t.Helper()
+		storetest.Eventually(t, name+" is over", func() bool {
+			return d.ask("acquire", "bob", name, "30000") == "yes"
+		})
+		if held := time.Since(sent); held < ttl {
+			t.Errorf("%s was given again %v after it was asked for, want %v", name, held, ttl)
+		}
+		d.want(l.released(true), "release", "bob", name)
 	}
-	d.want(l.released(true), "release", "bob", name)
 }
 
 // losesNoUpdate has eight clients read a number, and write one more.
