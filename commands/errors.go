@@ -39,6 +39,13 @@ const (
 // go-redis repeats a command for (LOADING, READONLY, CLUSTERDOWN, TRYAGAIN,
 // MASTERDOWN, NOREPLICAS) is among them: what failed may have been granted, and
 // whether to ask again is for the client's own code to say.
+//
+// NOQUORUM, Sentinel's word, stands in front and not behind an ERR, so that a
+// client can tell it by its first word; none is worse off. Predis throws whatever
+// the word. phpredis throws for any word but a few, of which ERR and NOQUORUM are
+// two (redis_error_throw in its library.c): for these it answers false and keeps
+// the text, of which Symfony makes an exception, and Laravel nothing. For TOOSLOW
+// phpredis throws. That is rare, and no less true.
 func errorLine(err error) string {
 	code := "ERR"
 	switch {
