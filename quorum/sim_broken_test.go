@@ -41,7 +41,7 @@ var brokenRules = []brokenRule{
 	{"section 3: let an extension keep its version", breakVersion, 2},
 	{"rule 1: let votes stand of a store that forgot since", breakVoid, 1},
 	{"section 3: swap where there is no copy, or an older one", breakStrict, 1},
-	{"section 3: undo late by taking out, not by putting back", breakInPlace, 1},
+	{"section 3: undo late by taking out, not by putting back", breakBackfill, 1},
 	{"section 3: take a copy that was seen for the lease, though we have that", breakAdopt, 1},
 	{"section 3: replace one of two possible leases by what was made of the other", breakDoubt, 1},
 	{"section 3: answer by one of two possible leases", breakRivals, 1},
