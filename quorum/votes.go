@@ -192,7 +192,7 @@ func (c *Core) judge(now Time, a *attempt) {
 // refused it: with peers, each of those has the notice that it leaves whatever
 // comes of it, and has not the copy; and some store had, so it was still held.
 // To look anew would find it gone, and tell whoever held it that it did not. But if
-// those that refused may have one and the same copy in a quorum, the lease has been
+// those that refused may have one and the same lease in a quorum, it has been
 // changed meanwhile, and goes on.
 func (c *Core) letsGo(a *attempt) bool {
 	if !c.peered() || !a.ends() {
@@ -207,7 +207,7 @@ func (c *Core) letsGo(a *attempt) bool {
 		for i, b := range ballots {
 			same := 0
 			for _, other := range ballots[i:] {
-				if other.found != nil && other.found.Equal(b.found) {
+				if b.found != nil && other.found != nil && sameLease(other.found, b.found) {
 					same++
 				}
 			}
