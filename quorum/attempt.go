@@ -16,6 +16,7 @@ type attempt struct {
 	start    Time     // from here validity counts
 	onDisk   bool
 	asked    bool // the stores were
+	confirms bool // nothing is changed yet, see Core.confirming
 	decided  bool
 	retry    bool   // once it is undone, the op looks anew
 	awaiting Result // decided, and told once the journal has undone it
@@ -32,7 +33,19 @@ func (a *attempt) ends() bool {
 	return true
 }
 
-func (c *Core) attempt(now Time, op *Op, parts []Part) {
+// acted reports whether any store may have changed a lease that there was, or has
+// a notice now that it ended, which a release leaves where it is refused too.
+func (a *attempt) acted() bool {
+	n, ends := len(a.ballots)/len(a.parts), a.ends()
+	for i, b := range a.ballots {
+		if part := &a.parts[i/n]; part.Prev != nil && !part.check && (!b.untouched() || ends && !b.unsent) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Core) attempt(now Time, op *Op, parts []Part, confirms bool) {
 	if err := c.hopeless(parts[0].Name); err != nil {
 		c.settle(op, Result{Outcome: Failed, Err: err})
 		return
@@ -48,7 +61,7 @@ func (c *Core) attempt(now Time, op *Op, parts []Part) {
 		parts = c.alsoRead(op, parts)
 	}
 	a := &attempt{
-		op: op, parts: parts, named: named, start: now,
+		op: op, parts: parts, named: named, start: now, confirms: confirms,
 		next:    make([]*Lease, len(parts)),
 		ballots: make([]ballot, len(c.cfg.Stores)*len(parts)),
 		counts:  make([]Count, len(parts)),
@@ -173,12 +186,41 @@ func (c *Core) request(now Time, a *attempt, p int, ends bool) Request {
 	return r
 }
 
+// sure reports whether the lease that a part of a change replaces is known to have
+// been granted, or to have had a quorum at least: whatever else was granted is
+// older than it, and was replaced, or is newer.
+func (c *Core) sure(part Part) bool {
+	prev := part.Prev
+	return prev == nil || prev.Version == 0 || prev.agreed || !prev.Foreign && !c.slots[part.Name].unsure
+}
+
+// confirming returns the parts of a change that leaves everything as it is, to go
+// before one that ends leases of which nobody knows whether they were granted. A
+// notice ends all that is older too, and leaves nothing in the place of the copy:
+// if the change that wrote this did not come true, the lease which it was to
+// replace would be gone with it. nil if there is no need.
+func (c *Core) confirming(now Time, parts []Part) []Part {
+	kept := func(p Part) bool { return !p.Drop }
+	unsure := func(p Part) bool { return !c.sure(p) }
+	if !c.peered() || c.breaks&breakUnsure != 0 || slices.ContainsFunc(parts, kept) || !slices.ContainsFunc(parts, unsure) {
+		return nil
+	}
+	same := make([]Part, 0, len(parts))
+	for _, p := range parts {
+		if p.Prev != nil {
+			same = append(same, Part{Prev: p.Prev, Name: p.Name, Value: p.Prev.Value, TTL: min(p.Prev.Left(now), c.cfg.MaxTTL), Renew: true, Untimed: p.Prev.Untimed})
+		}
+	}
+	return same
+}
+
 // A ballot is what one store said to one part.
 type ballot struct {
 	in     bool
 	vote   Verdict
 	unsent bool
-	stale  bool // Refused, because its number was not new enough
+	stale  bool  // Refused, because its number was not new enough
+	found  *Copy // Refused: what was there
 	err    error
 }
 
@@ -219,7 +261,11 @@ func (c *Core) change(now Time, op *Op, parts []Part) {
 	case c.dead != nil:
 		c.settle(op, Result{Outcome: Failed, Err: c.dead})
 	default:
-		c.attempt(now, op, parts)
+		if same := c.confirming(now, parts); same != nil {
+			c.attempt(now, op, same, true)
+			return
+		}
+		c.attempt(now, op, parts, false)
 	}
 }
 

@@ -212,7 +212,7 @@ func (c *Core) Submit(now Time, op *Op) {
 		c.finish(op, Result{Outcome: Failed, Err: err})
 		return
 	}
-	op.tries, op.other = 0, false
+	op.tries, op.parted = 0, nil
 	c.enqueue(op)
 	c.start(now, op)
 	c.pump(now)
@@ -266,7 +266,7 @@ func (c *Core) begin(now Time, op *Op) {
 		c.settle(op, Result{Outcome: Failed, Err: c.refused})
 		return
 	}
-	op.looked, op.trial = false, false
+	op.looked, op.other = false, 0
 	op.view = View{Now: now, names: op.Names, found: op.one[:0]}
 	free := 0
 	for _, name := range op.Names {
@@ -308,14 +308,15 @@ func (c *Core) proceed(now Time, op *Op, plan Plan) {
 	switch {
 	case len(plan.More) > 0:
 		c.regroup(now, op, plan.More)
-	case op.trial:
-		c.tried(now, op, plan)
 	case len(plan.Parts) == 0 && c.peered() && !op.looked && c.breaks&breakDeny == 0:
 		// Rule 10, second half: what our own table denies may have been released
 		// through a peer, and what it does not have may be held through one.
 		c.read(now, op)
-	case len(plan.Parts) == 0 && !op.other && c.showOther(op):
+	case len(plan.Parts) == 0 && c.showOther(op):
 		c.decide(now, op)
+	case len(plan.Parts) == 0 && op.parted != nil && !c.certain(op):
+		c.settle(op, Result{Outcome: Failed, Took: now.Sub(op.began), Err: fmt.Errorf(
+			"change %q: some stores did it and some refused, and what it was to change is gone: %w", op.Names[0], ErrStale)})
 	case len(plan.Parts) == 0:
 		c.settle(op, Result{Outcome: Unchanged, Took: now.Sub(op.began)})
 	default:
@@ -323,15 +324,41 @@ func (c *Core) proceed(now Time, op *Op, plan Plan) {
 	}
 }
 
-// showOther shows op the lease that may have been replaced just before a crash,
-// if there is such a one: it is held by either, so an op that could do nothing
-// as the one holder is tried as the other.
-func (c *Core) showOther(op *Op) bool {
-	op.other = true
-	seen := false
+// certain reports whether op, of which an attempt was carried out in part, is known
+// to have changed nothing: because somebody else's lease is there for sure, which
+// is not a later change of what op made.
+func (c *Core) certain(op *Op) bool {
 	for i, name := range op.Names {
-		if or := c.slots[name].or; or.Live(op.view.Now) && op.view.found[i] == c.slots[name].lease {
-			op.view.found[i] = or
+		lease := op.view.found[i]
+		if lease == nil || !c.sure(Part{Name: name, Prev: lease}) {
+			return false
+		}
+		for p := range op.parted.parts {
+			if next := op.parted.next[p]; next != nil && next.Name == name && next.Fence == lease.Fence {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// showOther shows op what its leases may be just as well: the one that was perhaps
+// replaced just before a crash, and those that a silent store may make a quorum
+// of. Either may be the one that is held, so an op that could do nothing by the
+// one is tried by each of the others.
+func (c *Core) showOther(op *Op) bool {
+	at, seen := op.other, false
+	op.other++
+	for i, name := range op.Names {
+		var others []*Lease
+		if s := c.slots[name]; s.or.Live(op.view.Now) && (op.view.found[i] == s.lease || op.view.found[i] == s.or) {
+			others = append(others, s.or)
+		}
+		if op.view.rivals != nil {
+			others = append(others, op.view.rivals[i]...)
+		}
+		if at < len(others) {
+			op.view.found[i] = others[at]
 			seen = true
 		}
 	}
@@ -356,7 +383,7 @@ func (c *Core) regroup(now Time, op *Op, more []string) {
 		return
 	}
 	c.leave(op)
-	op.Names, op.state, op.other = names, opWaiting, false
+	op.Names, op.state = names, opWaiting
 	for _, name := range names {
 		s := c.slot(name)
 		s.waiting = slices.Insert(s.waiting, 0, op)
@@ -371,7 +398,6 @@ func (c *Core) again(now Time, op *Op) {
 		c.settle(op, Result{Outcome: Failed, Err: fmt.Errorf("after %d tries: %w", patience, ErrStale)})
 		return
 	}
-	op.other = false
 	c.begin(now, op)
 }
 
@@ -468,6 +494,11 @@ const (
 	breakVersion     // let an extension keep its version
 	breakSure        // believe in peers that we did not see look after the store's clock
 	breakVoid        // rule 1: let votes stand of a store that has forgotten since
+	breakUnsure      // rule 10: leave notices of what may never have been granted
+	breakBackfill    // section 3: undo late by taking out, not by putting back
+	breakAdopt       // section 3: take a copy that was seen for the lease, though we have that
+	breakDoubt       // section 3: replace the one of two possible leases by what was made of the other
+	breakRivals      // section 3: answer by the one of two possible leases
 )
 
 // An Event is something that an operator should know.

@@ -19,6 +19,7 @@ type Lease struct {
 	Opaque  bool // Foreign, and not readable as a value
 	long    bool // stores were asked to keep its copy for longer than TTL
 	last    Time // Foreign: when the last copy that was seen is over for sure
+	agreed  bool // Foreign: enough stores had this very version
 }
 
 // latest returns when every copy of the lease is over for sure.

@@ -35,13 +35,13 @@ type Op struct {
 	reads *reading  // under way
 	began Time      // when its names were its own
 	deed  Deed
-	tries int  // how often it was shown leases anew
-	other bool // it was shown the other of two possible leases, see Core.showOther
-	trial bool // it is only tried with what it was shown, see Core.tried
+	tries int // how often it was shown leases anew
+	other int // how many of the other possible leases it was shown, see Core.showOther
 	// looked: it was shown what the stores have, and not just what the table has.
 	looked bool
-	doubts bool // with peers: it is to look there before it decides again
-	gone   bool // the client hung up
+	doubts bool     // with peers: it is to look there before it decides again
+	parted *attempt // the last that was refused though some store may have acted on it
+	gone   bool     // the client hung up
 }
 
 // A View is what an op was shown: the leases of its names at one moment.
@@ -50,7 +50,10 @@ type View struct {
 	Told  uint64 // see [News]
 	names []string
 	found []*Lease
-	used  uint64 // one bit a name that was looked at; the last is for all from the 64th on
+	// rivals are, by name, what the lease may be in the place of the one in found:
+	// the stores that answered rule neither out.
+	rivals [][]*Lease
+	used   uint64 // one bit a name that was looked at; the last is for all from the 64th on
 }
 
 // Lease returns the lease of a name, nil if it is free. It reports false for a

@@ -48,10 +48,17 @@ func (c *Core) win(now Time, a *attempt) {
 			}
 			c.put(s, lease, a.granted(p, len(c.cfg.Stores)))
 		}
-		c.note(News{Name: part.Name, Prev: part.Prev, Lease: lease, Why: ByChange, Op: a.op})
+		if !a.confirms {
+			c.note(News{Name: part.Name, Prev: part.Prev, Lease: lease, Why: ByChange, Op: a.op})
+		}
 		if c.peered() {
 			c.announce(now, a, p)
 		}
+	}
+	if a.confirms {
+		a.op.rest = nil
+		c.again(now, a.op)
+		return
 	}
 	c.settle(a.op, Result{Outcome: Changed, Leases: a.next[:a.named], Validity: validity, Took: now.Sub(a.op.began)})
 }
@@ -191,6 +198,9 @@ func (c *Core) adopt(now Time, a *attempt, p int, s *slot) {
 	n := len(c.cfg.Stores)
 	if slices.ContainsFunc(a.ballots[p*n:(p+1)*n], func(b ballot) bool { return !b.untouched() }) && prev.adopted().Live(now) {
 		was := c.live(now, s)
+		if was != nil && (!s.unsure || was.agreed && !prev.agreed) && c.breaks&breakAdopt == 0 {
+			return // what we have is the lease rather than that, which we only tried
+		}
 		c.put(s, prev.adopted(), 0)
 		s.unsure = true
 		if was != nil && was.Version != prev.Version && string(was.Value) != string(prev.Value) {

@@ -245,8 +245,8 @@ func TestAReleaseAmongOthersAttemptsIsOne(t *testing.T) {
 	g.holds("orders", "token", groupTTL/2)
 	for _, i := range []int{1, 2} {
 		delete(g.stores[i].copies, "orders")
+		g.place("orders", peersLease("attempt", 1<<30+uint64(i)), groupTTL/2, i)
 	}
-	g.place("orders", peersLease("attempt", 1<<30), groupTTL/2, 1, 2)
 	op := g.submit(releasing("orders", "token"))
 	for range 3 {
 		g.turn(0, 1, 2)
@@ -254,5 +254,49 @@ func TestAReleaseAmongOthersAttemptsIsOne(t *testing.T) {
 	g.ends(op, Changed)
 	if got := g.at(0, "orders"); got != "" {
 		t.Errorf("store 0 still has %q", got)
+	}
+}
+
+// A peer has put somebody else on the list beside the one whom p0 knows, in two
+// stores: the lock is theirs, and not released by taking out the copy of before.
+func TestAReleaseOfWhatAPeerHasChangedLooksAnew(t *testing.T) {
+	g := newGroup(t, 3)
+	before := g.holds("orders", "one", groupTTL/2)
+	both := &Copy{Value: []byte("one two"), Fence: before.Fence, Version: MakeNumber(1<<30, 2)}
+	g.place("orders", both, groupTTL/2, 1, 2)
+	op := g.submit(asHolder("orders", "one", Part{Drop: true}))
+	for range 4 {
+		g.turn(0, 1, 2)
+	}
+	g.ends(op, Unchanged) // this one only knows how to release a list of one
+	for _, i := range []int{1, 2} {
+		if got := g.at(i, "orders"); got != "one two" {
+			t.Errorf("store %d has %q, want both of them on the list", i, got)
+		}
+	}
+}
+
+// Where a silent store makes the difference between our lease and a later one of
+// somebody else, an op that could do nothing by the one is tried by the other.
+func TestALaterLeaseThatMayHaveAQuorumIsTriedToo(t *testing.T) {
+	for what, op := range map[string]*Op{
+		"an extension": extending("orders", "theirs", groupTTL/2),
+		"a release":    releasing("orders", "theirs"),
+	} {
+		g := newGroup(t, 3)
+		g.holds("orders", "ours", groupTTL/2)
+		g.peerHolds("theirs", groupTTL/2)
+		g.place("orders", g.core.slots["orders"].lease.Copy(), groupTTL/2, 0)
+		g.core.learn(g.now, MakeNumber(1<<30, 2))
+		g.place("orders", peersLease("theirs", 1<<30), groupTTL/2, 1, 2)
+		g.submit(op)
+		g.turn(0, 1)
+		g.mute(2) // the look
+		for range 4 {
+			g.turn(0, 1, 2)
+		}
+		if r, over := g.over(op); !over || r.Outcome != Changed {
+			t.Errorf("%s ended as %v (%v), over %t; want it done", what, r.Outcome, r.Err, over)
+		}
 	}
 }

@@ -15,7 +15,6 @@ type reading struct {
 	names   []int // indices into op.Names
 	answers []answer
 	gone    []Number // by name: the latest notice that any store showed
-	rivals  []*Lease // by name, see rival
 	decided bool
 }
 
@@ -24,6 +23,7 @@ type answer struct {
 	in   bool
 	err  error // silent
 	copy *Copy
+	gone Number // the notice there
 	left time.Duration
 	when Time
 }
@@ -39,7 +39,7 @@ func (c *Core) read(now Time, op *Op) {
 		}
 	}
 	n := len(c.cfg.Stores)
-	r.gone, r.rivals = make([]Number, len(r.names)), make([]*Lease, len(r.names))
+	r.gone = make([]Number, len(r.names))
 	r.answers = make([]answer, n*len(r.names))
 	op.reads = r
 	asks := make([]Ask, len(r.answers))
@@ -64,7 +64,7 @@ func (c *Core) readVote(now Time, ask *Ask, vote Vote) {
 	if r.decided {
 		return
 	}
-	got := answer{in: true, err: vote.Err, copy: vote.Found, left: vote.FoundLeft, when: now}
+	got := answer{in: true, err: vote.Err, copy: vote.Found, gone: vote.Gone, left: vote.FoundLeft, when: now}
 	if vote.Verdict != Granted {
 		got.copy = nil
 		if got.err == nil {
@@ -131,37 +131,16 @@ func (c *Core) endRead(now Time, r *reading) {
 			c.settle(r.op, Result{Outcome: Failed, Err: err, Took: now.Sub(r.op.began)})
 			return
 		}
-		r.op.view.found[i], r.rivals[p] = lease, c.rival(now, lease, r.gone[p], answers)
-	}
-	r.op.view.Now = now
-	r.op.trial = r.showRivals()
-	c.decide(now, r.op)
-}
-
-// showRivals shows the op the leases that may have taken the place of those that
-// were found, and reports whether there are any. It only tries them: what is
-// under way is nothing to build on.
-func (r *reading) showRivals() (any bool) {
-	for p, i := range r.names {
-		if rival := r.rivals[p]; rival != nil {
-			r.op.view.found[i], r.rivals[p] = rival, r.op.view.found[i]
-			any = true
+		r.op.view.found[i] = lease
+		if rivals := c.rivals(now, name, r.gone[p], answers, lease); len(rivals) > 0 {
+			if r.op.view.rivals == nil {
+				r.op.view.rivals = make([][]*Lease, len(r.op.Names))
+			}
+			r.op.view.rivals[i] = rivals
 		}
 	}
-	return any
-}
-
-// tried goes on with an op that was shown rivals. If it would do nothing with them
-// either, it is shown what was found; else nobody can tell yet who it is about,
-// and to say that it is not the holder may be wrong.
-func (c *Core) tried(now Time, op *Op, plan Plan) {
-	op.trial = false
-	if len(plan.Parts) > 0 {
-		c.again(now, op)
-		return
-	}
-	op.reads.showRivals() // the other way round
-	c.decide(now, op)
+	r.op.view.Now = now
+	c.decide(now, r.op)
 }
 
 // foreign returns the lease that the stores' answers show: the copy that may
@@ -263,6 +242,8 @@ func (c *Core) found(now Time, name string, gone Number, answers []answer) (leas
 	switch {
 	case mine == nil, err != nil, !plain && s.unsure:
 		return lease, plain, err
+	case s.unsure && lease != nil && lease.agreed && c.breaks&breakUnsure == 0:
+		return lease, true, nil // and that is the one which was granted
 	case lease == nil || lease.Version <= mine.Version || s.or != nil && lease.Version == s.or.Version:
 		// A live lease of ours whose copies vanished, or are being changed by
 		// somebody: it gets them back, and denies until then.

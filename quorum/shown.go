@@ -17,15 +17,22 @@ type bundle struct {
 	count int
 }
 
-// bundles sorts a name's answers by lease, and counts the stores that are silent.
-// Copies of what a notice says has ended are none.
-func bundles(answers []answer, gone Number) (all []bundle, silent int) {
+// bundles sorts a name's answers by lease, and counts the stores that are silent,
+// and those that may have something else by now. Copies of what a notice says has
+// ended are none; but if another store has the notice, this one may have been
+// asked before what ended them: their lease goes on perhaps, in another version.
+func bundles(answers []answer, gone Number) (all []bundle, silent, outdated int) {
 	for i, a := range answers {
 		switch {
 		case !a.in || a.err != nil:
 			silent++
 			continue
-		case a.copy == nil, a.copy.Version != 0 && a.copy.Version <= gone:
+		case a.copy == nil:
+			continue
+		case a.ended(gone):
+			if !a.ended(a.gone) {
+				outdated++
+			}
 			continue
 		}
 		at := slices.IndexFunc(all, func(b bundle) bool { return sameLease(b.copy, a.copy) })
@@ -45,7 +52,12 @@ func bundles(answers []answer, gone Number) (all []bundle, silent int) {
 			b.copy, b.most = a.copy, same
 		}
 	}
-	return all, silent
+	return all, silent, outdated
+}
+
+// ended reports whether a notice of that version is about the copy.
+func (a answer) ended(gone Number) bool {
+	return a.copy.Version != 0 && a.copy.Version <= gone
 }
 
 func sameLease(a, b *Copy) bool {
@@ -59,11 +71,12 @@ func sameLease(a, b *Copy) bool {
 // and false if that can't be told yet: a change of it is under way somewhere, or
 // is being undone.
 func (c *Core) shown(now Time, name string, gone Number, answers []answer) (lease *Lease, plain bool, err error) {
-	all, silent := bundles(answers, gone)
+	all, silent, outdated := bundles(answers, gone)
+	unknown := silent + outdated
 	var possible []bundle
 	ours := 0
 	for _, b := range all {
-		if b.count+silent >= c.cfg.Need {
+		if b.count+unknown >= c.cfg.Need {
 			possible = append(possible, b)
 		}
 		if b.copy.Version != 0 {
@@ -75,30 +88,38 @@ func (c *Core) shown(now Time, name string, gone Number, answers []answer) (leas
 		return nil, true, c.unread(name, silent, answers)
 	case len(possible) == 1:
 		return c.asShown(now, name, possible[0].copy, answers), true, nil
-	case len(possible) > 1, ours+silent >= c.cfg.Need:
+	case len(possible) > 1, ours+unknown >= c.cfg.Need:
 		return nil, false, nil
 	}
 	return nil, true, nil
 }
 
-// rival returns the newest lease that may have taken the place of the one that was
-// found, nil if there is none. A store that is silent keeps us from telling: a
-// peer may have changed the lease of our table, and may be about to undo that.
-func (c *Core) rival(now Time, found *Lease, gone Number, answers []answer) *Lease {
-	if !c.peered() || found == nil {
+// rivals returns what a name's lease may be just as well: each other version of it
+// that is to be seen, since what was granted may have attempts of several hands in
+// its place; and those of another lease that a quorum has if every silent store
+// has it too. Only of a lease of ours that was granted what is older was not.
+func (c *Core) rivals(now Time, name string, gone Number, answers []answer, lease *Lease) (all []*Lease) {
+	if !c.peered() || lease == nil || lease.Foreign && lease.agreed || c.breaks&breakRivals != 0 {
 		return nil
 	}
-	newest := bundle{copy: found.Copy()}
-	all, silent := bundles(answers, gone)
-	for _, b := range all {
-		if b.count+silent >= c.cfg.Need && b.copy.Version > newest.copy.Version && !sameLease(b.copy, found.Copy()) {
-			newest = b
+	bundles, silent, outdated := bundles(answers, gone)
+	if s := c.slots[name]; s.lease == lease && !s.unsure {
+		gone = max(gone, lease.Version)
+	}
+	for i, a := range answers {
+		if !a.in || a.err != nil || a.copy == nil || a.ended(gone) || a.copy.Version == lease.Version ||
+			slices.ContainsFunc(answers[:i], func(b answer) bool { return b.in && b.err == nil && a.copy.Equal(b.copy) }) {
+			continue
+		}
+		may := sameLease(a.copy, lease.Copy())
+		for _, b := range bundles {
+			may = may || sameLease(a.copy, b.copy) && b.count+silent+outdated >= c.cfg.Need
+		}
+		if may {
+			all = append(all, c.asShown(now, name, a.copy, answers))
 		}
 	}
-	if newest.count == 0 {
-		return nil
-	}
-	return c.asShown(now, found.Name, newest.copy, answers)
+	return all
 }
 
 // asShown returns a lease as the stores show it, for the time that a quorum of
@@ -110,7 +131,7 @@ func (c *Core) asShown(now Time, name string, copy *Copy, answers []answer) *Lea
 	return &Lease{
 		Name: name, Value: copy.Value, Fence: copy.Fence, Version: copy.Version,
 		TTL: sure, Until: Until(now, sure), Untimed: sure == c.cfg.MaxTTL, Foreign: true, Opaque: copy.Opaque,
-		last: Until(now, last+Drift(last)),
+		last: Until(now, last+Drift(last)), agreed: len(left) >= c.cfg.Need,
 	}
 }
 

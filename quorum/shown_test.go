@@ -22,7 +22,11 @@ func show(letter rune, when Time) answer {
 	case 's':
 		return answer{in: true, err: errLost}
 	}
-	return answer{in: true, copy: copies[letter], left: 10 * time.Second, when: when}
+	shown := answer{in: true, copy: copies[letter], left: 10 * time.Second, when: when}
+	if letter == 'g' {
+		shown.gone = showGone
+	}
+	return shown
 }
 
 const showGone = Number(1900<<authorBits | 2) // the notice of g
@@ -158,7 +162,7 @@ func TestWhatIsFoundBesideALeaseOfOurs(t *testing.T) {
 		{"a peer's extension that may not be granted", "oxs", false, "ours", ""},
 		{"a peer's extension that was granted", "xx.", false, "extended", ""},
 		{"released through a peer", "...", true, "free", ""},
-		{"released through a peer, and not everywhere", "oo.", true, "free", ""},
+		{"released through a peer, or extended while it was read", "oo.", true, "changing", ""},
 		{"released through a peer, and taken", "bbo", true, "b", ""},
 	} {
 		g := newGroup(t, 3)

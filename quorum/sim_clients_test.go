@@ -22,12 +22,11 @@ func lockName(i int) string { return fmt.Sprintf("lock%d", i) }
 // A simClient takes locks, keeps them for a while, extends, hands over or
 // releases them, and sometimes just forgets.
 type simClient struct {
-	w        *world
-	id       int
-	names    int
-	tokens   int
-	patience time.Duration
-	mine     []*hold
+	w      *world
+	id     int
+	names  int
+	tokens int
+	mine   []*hold
 }
 
 func (c *simClient) act() {
@@ -36,7 +35,7 @@ func (c *simClient) act() {
 	if w.calm && len(c.mine) == 0 {
 		return
 	}
-	defer w.after(time.Millisecond+w.upTo(2*c.patience), c.act)
+	defer w.after(time.Millisecond+w.upTo(2*w.patience), c.act)
 	n := w.running()
 	if n == nil {
 		return
@@ -123,6 +122,9 @@ func (c *simClient) acquire(n *simNode, names ...string) {
 	}, Done: func(r Result) {
 		switch r.Outcome {
 		case Changed:
+			if len(names) > 1 {
+				w.stats.pairs++
+			}
 			for i, name := range names {
 				w.stats.granted++
 				c.granted(name, token, sent.Add(ttl), r.Leases[i], r.Validity)
@@ -262,6 +264,7 @@ func (c *simClient) handOver(n *simNode, h *hold) {
 func (c *simClient) release(n *simNode, h *hold) {
 	w := c.w
 	w.note("client %d lets %s go", c.id, h.name)
+	until := h.until
 	h.until = w.now
 	c.drop()
 	c.submit(n, &Op{Names: []string{h.name}, Decide: func(v *View) Plan {
@@ -271,8 +274,11 @@ func (c *simClient) release(n *simNode, h *hold) {
 		}
 		return Plan{Parts: []Part{{Prev: lease, Name: h.name, Drop: true}}}
 	}, Done: func(r Result) {
-		if r.Outcome == Changed {
+		switch {
+		case r.Outcome == Changed:
 			w.stats.released++
+		case (r.Outcome == Unchanged || r.Outcome == Held) && until > w.now && h.token != "1" && !h.doubt && n.listed():
+			w.fail("client %d lets %s go, which it holds until %v, and was told that it does not", c.id, h.name, until)
 		}
 	}})
 }

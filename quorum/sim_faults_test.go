@@ -36,24 +36,20 @@ func (w *world) fault() {
 func (w *world) storeFault(s *simStore) {
 	switch w.rng.IntN(7) {
 	case 0, 1:
-		w.note("store %d is flushed", s.index)
-		s.simMemory = newMemory()
-		w.tell(s, "")
+		w.flush(s)
 	case 2:
 		w.note("store %d restarts empty", s.index)
 		w.restart(s, newMemory())
 	case 3:
 		w.note("store %d restarts with old data", s.index)
+		w.stats.restored++
 		w.restart(s, s.saved.clone())
 	case 4:
 		w.note("store %d is cut off", s.index)
 		s.dead = true
 		w.after(w.upTo(3*time.Second), func() { s.dead = false })
 	case 5:
-		by := time.Duration((w.rng.Float64()*2 - 0.5) * float64(w.cfg.MaxTTL))
-		w.note("the clock of store %d jumps by %v", s.index, by)
-		w.stats.jumps++
-		s.jump(by)
+		w.setClock(s, time.Duration((w.rng.Float64()*2-0.5)*float64(w.cfg.MaxTTL)))
 	default:
 		if len(w.nodes) > 1 {
 			return // against that peers cannot promise anything
@@ -65,9 +61,30 @@ func (w *world) storeFault(s *simStore) {
 	}
 }
 
+func (w *world) flush(s *simStore) {
+	w.note("store %d is flushed", s.index)
+	w.stats.flushed++
+	s.simMemory = newMemory()
+	w.tell(s, "")
+}
+
+// setClock has a store's clock jump. What runs out by that is told like every
+// other end of a copy, before anybody can know why.
+func (w *world) setClock(s *simStore, by time.Duration) {
+	w.note("the clock of store %d jumps by %v", s.index, by)
+	w.stats.jumps++
+	for _, name := range sortedKeys(s.copies) {
+		if until := s.copies[name].until; until > w.now && until.Add(-by) <= w.now {
+			w.tell(s, name)
+		}
+	}
+	s.jump(by)
+}
+
 func (w *world) restart(s *simStore, with simMemory) {
 	s.dead = true
 	s.simMemory = with
+	w.stats.restarted++
 	s.incarnation++
 	w.after(w.upTo(3*time.Second), func() { s.dead = false })
 }
@@ -216,6 +233,11 @@ func (w *world) crash(n *simNode) {
 		return
 	}
 	w.stats.crashes++
+	if len(w.nodes) == 1 {
+		for _, p := range w.places { // of two lists of before a crash it takes either
+			p.sure = false
+		}
+	}
 	kept := w.rng.IntN(len(n.disk.written) + 1)
 	n.disk.sync(kept)
 	w.note("proxy %d crashes; %d unsynced records are kept, %d lost", n.id, kept, len(n.disk.written))

@@ -24,19 +24,39 @@ type world struct {
 	stores []*simStore
 	nonces int
 
-	faithful bool // no store forgets
-	calm     bool // faults are over: everything must come right again
+	faithful bool          // no store forgets
+	storm    *storm        // that comes again and again; nil: none
+	turn     int           // of the storm
+	patience time.Duration // of clients: about as long they do nothing
+	calm     bool          // faults are over: everything must come right again
 	holds    map[string][]*hold
 	fences   map[string]Number
+	places   []*place         // of the shared lock
 	direct   map[string]*hold // by those who lock directly in the stores; nil where stores forget
 	wrong    []string
 	trace    []string
 	stats    simStats
 }
 
+// A simStats counts what happened in histories.
 type simStats struct {
-	granted, held, failed, crashes, forgot, extended, released, direct int
-	pauses, jumps, lost, cuts, strangers, moves, batches               int
+	granted, held, failed, extended, released, pairs int // of locks that one holds
+	joined, left                                     int // of those that several hold
+	direct                                           int // grants to those who lock in the stores
+	batches, late                                    int // late: a request came in after a later connection's
+	crashes, pauses, lost, cuts, strangers, moves    int // of proxies
+	forgot, flushed, restarted, restored, jumps      int // of stores
+	storms                                           int
+}
+
+// each returns all counts by their names.
+func (s *simStats) each() map[string]int {
+	return map[string]int{
+		"granted": s.granted, "held": s.held, "failed": s.failed, "extended": s.extended, "released": s.released, "pairs": s.pairs,
+		"joined": s.joined, "left": s.left, "direct": s.direct, "batches": s.batches, "late": s.late,
+		"crashes": s.crashes, "pauses": s.pauses, "lost": s.lost, "cuts": s.cuts, "strangers": s.strangers, "moves": s.moves,
+		"forgot": s.forgot, "flushed": s.flushed, "restarted": s.restarted, "restored": s.restored, "jumps": s.jumps, "storms": s.storms,
+	}
 }
 
 func (s *simStats) add(t simStats) {
@@ -55,6 +75,14 @@ func (s *simStats) add(t simStats) {
 	s.strangers += t.strangers
 	s.moves += t.moves
 	s.batches += t.batches
+	s.flushed += t.flushed
+	s.restarted += t.restarted
+	s.restored += t.restored
+	s.late += t.late
+	s.storms += t.storms
+	s.joined += t.joined
+	s.left += t.left
+	s.pairs += t.pairs
 }
 
 // at has f done after d.
@@ -286,7 +314,7 @@ func (p *simProxy) flush() {
 	took := time.Duration(0)
 	if sync {
 		took = 100*time.Microsecond + w.upTo(5*time.Millisecond)
-		if w.chance(0.01) && !w.calm {
+		if w.chance(w.slowness()) && !w.calm {
 			took = w.upTo(600 * time.Millisecond)
 		}
 	}
@@ -307,6 +335,14 @@ func (p *simProxy) flush() {
 			}
 		})
 	})
+}
+
+// slowness is the share of syncs that take long.
+func (w *world) slowness() float64 {
+	if w.storm != nil {
+		return max(w.storm.slow, 0.01)
+	}
+	return 0.01
 }
 
 // connect opens a lane's connection, now or when the store is back.
@@ -410,6 +446,9 @@ func (l *simLane) send() {
 func (l *simLane) late(asks []*Ask, conn int) {
 	if l.store.dead || l.store.opened[l.p.node.id] > conn && !l.p.w.cfg.Stores[l.at].Late {
 		return
+	}
+	if l.store.opened[l.p.node.id] > conn {
+		l.p.w.stats.late++
 	}
 	l.carryOut(asks)
 }

@@ -34,6 +34,8 @@ func (s Strategy) Need(stores int) int {
 // A Count is how the votes on one name stand.
 type Count struct{ Granted, Refused, Silent int }
 
+func (c Count) in() int { return c.Granted + c.Refused + c.Silent }
+
 // A Standing is what a count means.
 type Standing uint8
 

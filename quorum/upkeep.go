@@ -62,7 +62,7 @@ func (c *Core) sweep(now Time, store int, name string, copy *Copy, until Time) {
 // it had none for a moment, a peer could take the lock.
 func (c *Core) backfill(now Time, ask *Ask) {
 	s := c.slots[ask.Name]
-	if !c.peered() || s == nil || !s.lease.Live(now) {
+	if !c.peered() || s == nil || !s.lease.Live(now) || s.lease.Version == ask.Prev.Version || c.breaks&breakBackfill != 0 {
 		return
 	}
 	ask.Next, ask.TTL, ask.Heed = s.lease.Copy(), c.keep(now, s.lease), c.heeds()
@@ -312,13 +312,13 @@ func (c *Core) payDebts(now Time, store int, e *errand) {
 		default:
 			ask := &Ask{Store: store, why: whyTakeOut, until: d.until, tries: d.looked, foreign: d.back,
 				Request: Request{Name: d.name, Prev: d.copy}}
-			if d.back.Live(now) {
-				ask.Next, ask.TTL = d.back.Copy(), d.back.Left(now)
-			} else {
-				c.backfill(now, ask)
-			}
-			if d.notice {
+			switch {
+			case d.notice:
 				ask.Gone = max(d.until.Sub(now), MinTTL)
+			case d.back.Live(now):
+				ask.Next, ask.TTL = d.back.Copy(), d.back.Left(now)
+			default:
+				c.backfill(now, ask)
 			}
 			e.add(ask)
 		}

@@ -59,6 +59,9 @@ func (c *Core) vote(now Time, ask *Ask, vote Vote) {
 	}
 	c.lacks(ask, vote)
 	*b = ballot{in: true, vote: vote.Verdict, unsent: vote.Unsent, stale: vote.Mark != 0, err: vote.Err}
+	if vote.Verdict == Refused {
+		b.found = vote.Found
+	}
 	count := &a.counts[ask.part]
 	switch vote.Verdict {
 	case Granted:
@@ -131,10 +134,11 @@ func (c *Core) leftover(name string, found *Copy) bool {
 }
 
 // inDoubt reports whether a copy is one of the two of which a crash left open
-// which one is the lease's: the store may have either.
+// which one is the lease's: the store may have either. With peers the stores tell
+// which, and what was made of the one must not take the place of the other.
 func (c *Core) inDoubt(name string, found *Copy) bool {
 	s := c.slots[name]
-	return s != nil && s.or != nil && found != nil && (found.Version == s.lease.Version || found.Version == s.or.Version)
+	return (!c.peered() || c.breaks&breakDoubt != 0) && s != nil && s.or != nil && found != nil && (found.Version == s.lease.Version || found.Version == s.or.Version)
 }
 
 // straggler takes an answer that came after the decision. If the change was
@@ -168,8 +172,14 @@ func (c *Core) judge(now Time, a *attempt) {
 	switch {
 	case held >= 0 && c.letsGo(a):
 		c.win(now, a)
+	case held >= 0 && c.peered() && a.ends() && a.counts[held].in() < len(c.stores):
+		// What a release did in the stores that are still out tells what to make of
+		// it, and nobody waits for the lock by it.
 	case held >= 0:
 		a.retry = c.outrun(a)
+		if a.retry && !a.confirms && a.acted() {
+			a.op.parted = a
+		}
 		c.lose(now, a, Result{Outcome: Held})
 	case mute >= 0:
 		c.lose(now, a, Result{Outcome: Failed, Err: c.noQuorum(a, mute)})
@@ -181,14 +191,29 @@ func (c *Core) judge(now Time, a *attempt) {
 // letsGo reports whether a release has done what it was to do though enough stores
 // refused it: with peers, each of those has the notice that it leaves whatever
 // comes of it, and has not the copy; and some store had, so it was still held.
-// To look anew would find it gone, and tell whoever held it that it did not.
+// To look anew would find it gone, and tell whoever held it that it did not. But if
+// those that refused may have one and the same lease in a quorum, it has been
+// changed meanwhile, and goes on.
 func (c *Core) letsGo(a *attempt) bool {
 	if !c.peered() || !a.ends() {
 		return false
 	}
-	for _, count := range a.counts {
+	n := len(c.stores)
+	for p, count := range a.counts {
 		if count.Granted == 0 || count.Granted+count.Refused < c.cfg.Need {
 			return false
+		}
+		ballots := a.ballots[p*n : (p+1)*n]
+		for i, b := range ballots {
+			same := 0
+			for _, other := range ballots[i:] {
+				if b.found != nil && other.found != nil && sameLease(other.found, b.found) {
+					same++
+				}
+			}
+			if b.found != nil && same+n-count.Granted-count.Refused >= c.cfg.Need {
+				return false
+			}
 		}
 	}
 	return true

@@ -1,0 +1,65 @@
+package quorum
+
+import "time"
+
+// A storm is a kind of trouble that comes again and again in one history, close
+// together: some schedules go wrong only if one fault follows another within the
+// time that an op takes.
+type storm struct {
+	name  string
+	every time.Duration // about
+	blow  func(*world)
+	slow  float64 // the share of syncs that take long
+}
+
+var storms = []storm{
+	{name: "slow disks, and stores that forget", every: 400 * time.Millisecond, blow: (*world).flushOne, slow: 0.3},
+	{name: "clocks ahead and back", every: 600 * time.Millisecond, blow: (*world).shiftClock},
+	{name: "one cut from one", every: 300 * time.Millisecond, blow: (*world).cutOne},
+}
+
+// brew has some histories with peers be stormy.
+func (w *world) brew() {
+	if len(w.nodes) < 2 || w.direct != nil || w.faithful || w.rng.IntN(4) > 0 {
+		return
+	}
+	w.storm = &storms[w.rng.IntN(len(storms))]
+	w.patience = 100 * time.Millisecond // and clients are in a hurry
+	w.cfg.Peek = peekEvery
+	for _, n := range w.nodes {
+		n.cfg.Peek = peekEvery
+	}
+	w.after(w.upTo(time.Second), w.blow)
+	w.stats.storms++
+}
+
+func (w *world) blow() {
+	if w.calm {
+		return
+	}
+	w.storm.blow(w)
+	w.after(10*time.Millisecond+time.Duration(w.rng.Float64()*2*float64(w.storm.every)), w.blow)
+}
+
+func (w *world) flushOne() {
+	w.flush(w.stores[w.rng.IntN(len(w.stores))])
+}
+
+// shiftClock sets the clocks of the stores ahead one after the other, and back.
+func (w *world) shiftClock() {
+	w.turn++
+	s, by := w.stores[w.turn%len(w.stores)], 2*w.cfg.MaxTTL
+	if w.turn/len(w.stores)%2 == 1 {
+		by = -by
+	}
+	w.setClock(s, by)
+}
+
+func (w *world) cutOne() {
+	if n := w.nodes[w.rng.IntN(len(w.nodes))]; n.proxy != nil {
+		l := n.proxy.lanes[w.rng.IntN(len(n.proxy.lanes))]
+		l.cut = w.now.Add(w.upTo(time.Second))
+		w.note("proxy %d and store %d are cut apart until %v", n.id, l.store.index, l.cut)
+		w.stats.cuts++
+	}
+}
