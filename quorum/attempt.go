@@ -311,15 +311,12 @@ func (c *Core) release(now Time, op *Op, parts []Part) {
 		if s.lease == nil {
 			continue
 		}
-		lease, or := s.lease, s.or
+		lease := s.lease
 		c.clear(s)
 		c.note(News{Name: s.name, Prev: lease, Why: ByChange, Op: op})
 		entries = append(entries, Entry{Name: s.name})
 		for i := range c.cfg.Stores {
 			c.takeOut(i, s.name, lease.Copy(), lease.Until)
-			if or != nil {
-				c.takeOut(i, s.name, or.Copy(), or.Until)
-			}
 		}
 	}
 	if len(entries) > 0 {

@@ -154,8 +154,12 @@ func newCore(cfg Config, out Outbox, past History, now Time, breaks breakage) *C
 }
 
 // restore takes up a lease of the journal. One that may or may not have been
-// granted is held all the same, until the later of the two deadlines, and
-// either holder counts as its owner.
+// granted is held all the same, until the later of the two deadlines.
+//
+// Alone it is held as it was to be: an error only ever left with the undo on disk,
+// so whoever asked for the change was told yes, or nothing. To count the older
+// holder as an owner too would be one too many: of a list of holders the older one
+// lacks who was told that it joined. With peers the stores may have either.
 func (c *Core) restore(e Entry, now Time) {
 	lease := e.Lease
 	or := e.Replaced
@@ -164,8 +168,8 @@ func (c *Core) restore(e Entry, now Time) {
 	} else {
 		later := max(lease.Until, or.Until)
 		lease, or = withUntil(lease, later), withUntil(or, later)
-		if string(or.Value) == string(lease.Value) {
-			or = nil // an extension: one holder, whichever it was
+		if string(or.Value) == string(lease.Value) || !c.peered() {
+			or = nil
 		}
 	}
 	if c.breaks&breakPendingHeld != 0 && e.Pending {

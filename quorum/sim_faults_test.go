@@ -61,7 +61,22 @@ func (w *world) storeFault(s *simStore) {
 	}
 }
 
+// mayForget reports whether a store may lose what it has. Of those that a proxy is
+// about to leave one must not: where every old store has lost its data, nobody can
+// tell any more which numbers were used there.
+func (w *world) mayForget(s *simStore) bool {
+	if !slices.Contains(w.left, s) {
+		return true
+	}
+	s.blank = true
+	s.blank = slices.ContainsFunc(w.left, func(other *simStore) bool { return !other.blank })
+	return s.blank
+}
+
 func (w *world) flush(s *simStore) {
+	if !w.mayForget(s) {
+		return
+	}
 	w.note("store %d is flushed", s.index)
 	w.stats.flushed++
 	s.simMemory = newMemory()
@@ -82,6 +97,9 @@ func (w *world) setClock(s *simStore, by time.Duration) {
 }
 
 func (w *world) restart(s *simStore, with simMemory) {
+	if !w.mayForget(s) {
+		return
+	}
 	s.dead = true
 	s.simMemory = with
 	w.stats.restarted++
@@ -130,7 +148,7 @@ func (w *world) move() {
 	w.stats.moves++
 	moved := Signature{Phase: Moved, Instance: first.cfg.Instance, Config: "other stores"}
 	old := first.stores
-	first.stores = nil
+	first.stores, w.left = nil, old
 	for range old {
 		s := &simStore{index: len(w.stores), simMemory: newMemory(), saved: newMemory(), opened: map[int]int{}, rate: 0.99 + w.rng.Float64()*0.02}
 		w.stores = append(w.stores, s)
@@ -233,11 +251,6 @@ func (w *world) crash(n *simNode) {
 		return
 	}
 	w.stats.crashes++
-	if len(w.nodes) == 1 {
-		for _, p := range w.places { // of two lists of before a crash it takes either
-			p.sure = false
-		}
-	}
 	kept := w.rng.IntN(len(n.disk.written) + 1)
 	n.disk.sync(kept)
 	w.note("proxy %d crashes; %d unsynced records are kept, %d lost", n.id, kept, len(n.disk.written))

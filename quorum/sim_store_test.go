@@ -17,6 +17,7 @@ type simStore struct {
 	jumps       int     // of its clock
 	rate        float64 // of its clock, against ours
 	dead        bool
+	blank       bool        // it lost its data while a proxy was about to leave it
 	opened      map[int]int // connections so far, by node: a request of an older one may still arrive
 }
 

@@ -25,6 +25,7 @@ type world struct {
 	nonces int
 
 	faithful bool          // no store forgets
+	left     []*simStore   // that a proxy is about to leave
 	storm    *storm        // that comes again and again; nil: none
 	turn     int           // of the storm
 	patience time.Duration // of clients: about as long they do nothing

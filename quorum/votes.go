@@ -120,7 +120,7 @@ func (c *Core) leftover(name string, found *Copy) bool {
 	if s == nil {
 		return true
 	}
-	if s.lease != nil && s.lease.Version == found.Version {
+	if s.lease != nil && s.lease.Version == found.Version || s.or != nil && s.or.Version == found.Version {
 		return false
 	}
 	if s.running != nil && s.running.rest != nil {
@@ -133,12 +133,12 @@ func (c *Core) leftover(name string, found *Copy) bool {
 	return true
 }
 
-// inDoubt reports whether a copy is one of the two of which a crash left open
-// which one is the lease's: the store may have either. With peers the stores tell
-// which, and what was made of the one must not take the place of the other.
+// inDoubt reports whether a copy is one of two of which a crash left open which one
+// is the lease's. It may be replaced only where that is not so: what was made of the
+// one must not take the place of the other.
 func (c *Core) inDoubt(name string, found *Copy) bool {
 	s := c.slots[name]
-	return (!c.peered() || c.breaks&breakDoubt != 0) && s != nil && s.or != nil && found != nil && (found.Version == s.lease.Version || found.Version == s.or.Version)
+	return c.breaks&breakDoubt != 0 && s != nil && s.or != nil && found != nil && (found.Version == s.lease.Version || found.Version == s.or.Version)
 }
 
 // straggler takes an answer that came after the decision. If the change was
