@@ -104,6 +104,7 @@ func (c *call) try(names []string) {
 	op := &quorum.Op{
 		Names: names,
 		Reads: c.tries > 0 || c.looks(),
+		By:    c.session.conn.ID,
 		Done:  c.done,
 	}
 	switch {
@@ -184,6 +185,7 @@ func (c *call) done(result quorum.Result) {
 	reply := c.answer
 	switch result.Outcome {
 	case quorum.Changed:
+		c.tellSeized()
 		reply = c.through(reply.resolve(result), result)
 	case quorum.Held:
 		if !c.tx.final && c.tries < maxTries && !c.session.isClosed() {
