@@ -169,8 +169,11 @@ func (s *Session) submitBatch(c *command, r request, t transaction) {
 	for i := range t.queue {
 		q := &t.queue[i]
 		s.engine.monitors.show(s, s.db, q.cmd, request{args: q.args})
-		if q.cmd.script != nil {
+		switch {
+		case q.cmd.script != nil:
 			q.job, q.bad = q.cmd.script(s, q.args)
+		case q.cmd.name == "script|load":
+			_, _ = s.engine.scripts.load(q.args[2]) // for the EVALSHA behind it; what is wrong is said in its place
 		}
 	}
 	under := &call{session: s, cmd: c, request: r, proto: s.proto, db: s.db, batch: &batch{t}, holds: t.serves}
