@@ -88,7 +88,7 @@ func serve(ctx context.Context, c conf.Config, out, logs io.Writer) error {
 	engine := commands.New(commands.Options{
 		Keeper: keeper, MaxTTL: c.MaxTTL, Password: c.RequirePass, RedisVersion: c.RedisVersion,
 		AllowFlush: c.AllowFlush, Overwrite: c.Overwrite == "allow", Log: log,
-		Happened: func(kind string) { metrics.Happened(kind, "") },
+		Library: journal, Happened: func(kind string) { metrics.Happened(kind, "") },
 	})
 	told.Store(engine)
 	server := proxy.New(proxy.Options{Handler: handler{engine}, MaxConns: c.MaxClients, Log: log})

@@ -192,7 +192,7 @@ func TestCountedScriptsMeanTheSame(t *testing.T) {
 func TestAScriptNobodyWaitsForIsSoonOver(t *testing.T) {
 	for _, closed := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			s := &Session{engine: &Engine{scripts: newScripts(1)}}
+			s := &Session{engine: &Engine{scripts: newScripts(1, nil, nil)}}
 			m := &meter{}
 			m.start(s)
 			s.closed = closed

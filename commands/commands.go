@@ -65,6 +65,7 @@ type Options struct {
 	Wall         func() time.Time  // for absolute deadlines of clients, and TIME; default time.Now
 	Log          *slog.Logger      // default: none
 	Happened     func(kind string) // counts an event of ours; may be nil
+	Library      Library           // keeps scripts over restarts; may be nil
 	Scripts      int               // run at a time, each in 16 MiB; default twice the processors
 	AllowFlush   bool              // FLUSHDB and FLUSHALL end the leases that there are
 	Overwrite    bool              // a plain SET takes a lock that another token holds, as in Redis
@@ -142,7 +143,7 @@ func New(o Options) *Engine {
 		runID:    hex.EncodeToString(id),
 		started:  o.Wall(),
 		commands: index(append(table(), sessionCommands()...)),
-		scripts:  newScripts(o.Scripts),
+		scripts:  newScripts(o.Scripts, o.Library, o.Log),
 		hub:      newHub(o.Log),
 		slow:     newSlowlog(),
 		mayFlush: o.AllowFlush,

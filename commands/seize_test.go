@@ -43,7 +43,9 @@ func TestWhoEndsAnothersLeaseWithoutItsTokenIsToldOf(t *testing.T) {
 		{func() { other.expect([2]string{"getdel k", bulkOf("a")}) }, 1},
 		{func() { other.expect([2]string{"delex k", yes}) }, 1},
 		{func() { other.expect([2]string{"set k b px 1000", ok}, [2]string{"del k", yes}) }, 1}, // then it is its own
-		{func() { other.expect([2]string{"set k a px 1000", ok}, [2]string{"set k b xx", ok}, [2]string{"del k", yes}) }, 1},
+		{func() {
+			other.expect([2]string{"set k a px 1000", ok}, [2]string{"set k b xx", ok}, [2]string{"del k", yes})
+		}, 1},
 		{func() { other.expect([2]string{"mset j 1 k b", ok}, [2]string{"del k j", ":2\r\n"}) }, 1},
 		// Who says the token has a right to it, and a script or EXEC has looked.
 		{func() { other.expect([2]string{"unlock k a", yes}) }, 0},
@@ -53,7 +55,11 @@ func TestWhoEndsAnothersLeaseWithoutItsTokenIsToldOf(t *testing.T) {
 		{func() {
 			other.expect([2]string{"watch k", ok}, [2]string{"multi", ok}, [2]string{"del k", "+QUEUED\r\n"}, [2]string{"exec", arrayOf(yes)})
 		}, 0},
-		{func() { holder.expect([2]string{"pexpire k 20000", yes}); other.ask("pexpire k 10000"); holder.ask("del k") }, 0},
+		{func() {
+			holder.expect([2]string{"pexpire k 20000", yes})
+			other.ask("pexpire k 10000")
+			holder.ask("del k")
+		}, 0},
 		{func() { h.clock.pass(2 * time.Hour); other.expect([2]string{"del k", no}) }, 0},
 	} {
 		holder.expect([2]string{"set k a nx px 10000", ok})
