@@ -242,7 +242,7 @@ func TestOurCommandsAreDescribedWithTheirArguments(t *testing.T) {
 	}
 	key := "*6\r\n" + words("name", "name", "type", "key") + bulkOf("key_spec_index") + no
 	token := "*4\r\n" + words("name", "token", "type", "string")
-	ttl := "*6\r\n" + words("name", "ttl", "type", "oneof") + bulkOf("arguments") + arrayOf(
+	ttl := "*6\r\n" + words("name", "milliseconds", "type", "oneof") + bulkOf("arguments") + arrayOf(
 		"*6\r\n"+words("name", "milliseconds", "type", "integer", "token", "PX"),
 		"*6\r\n"+words("name", "seconds", "type", "integer", "token", "EX"))
 	optional := bulkOf("flags") + arrayOf("+optional\r\n")
