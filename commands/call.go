@@ -23,12 +23,13 @@ type call struct {
 	renews  bool // among it a lease of our own
 	tries   int  // how often the stores have turned it down
 
-	batch *batch    // of EXEC; else nil
-	watch *watching // of WATCH; else nil
-	reads *readings // of a client that tracks; else nil
-	alarm alarm     // of one that waits for nothing but time
-	holds bool      // later commands of the session wait for this one
-	owed  []string  // guarded by tracker.mu; locks the session is to be told of behind the reply
+	batch     *batch      // of EXEC; else nil
+	watch     *watching   // of WATCH; else nil
+	reads     *readings   // of a client that tracks; else nil
+	alarm     alarm       // of one that waits for nothing but time
+	unblocked atomic.Bool // its wait was ended by CLIENT UNBLOCK, and is to fail
+	holds     bool        // later commands of the session wait for this one
+	owed      []string    // guarded by tracker.mu; locks the session is to be told of behind the reply
 
 	op         atomic.Pointer[quorum.Op] // of the last try
 	name       [1]string                 // of the op: most commands name one lock

@@ -169,6 +169,7 @@ CLIENT SETINFO LIB-NAME libname|LIB-VER libver
 CLIENT SETNAME connection-name
 CLIENT TRACKING ON|OFF [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]
 CLIENT TRACKINGINFO
+CLIENT UNBLOCK client-id [TIMEOUT|ERROR]
 ECHO message
 HELLO [protover [AUTH username password] [SETNAME clientname]]
 PING [message]

@@ -350,7 +350,7 @@ func (s *Session) flagsLocked() string {
 	for _, f := range []struct {
 		is     bool
 		letter byte
-	}{{s.monitoring.Load(), 'O'}, {s.subscribed(), 'P'}, {s.open, 'x'}, {s.tracks.Load(), 't'}} {
+	}{{s.waitsInRoom() != nil, 'b'}, {s.monitoring.Load(), 'O'}, {s.subscribed(), 'P'}, {s.open, 'x'}, {s.tracks.Load(), 't'}} {
 		if f.is {
 			b.WriteByte(f.letter)
 		}

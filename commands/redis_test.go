@@ -125,7 +125,7 @@ var alike = map[string][]string{
 		"ping", "ping hello", "ping a b", "PiNg", "echo hi", "echo", "echo a b", "reset x", "hello 4", "hello 1", "hello x", "hello 3 foo", "hello 2 auth a", "hello 2 setname",
 		"hello 2 auth nobody x", "hello 2 setname \"a b\"", "auth x", "auth a b", "auth a b c", "auth", "auth default anything", "client getname", "client setname joe", "client getname", "client setname \"a b\"",
 		"client setname \"\"", "client getname", "client", "client foo", "client getname x", "client setname", "client kill foo", "client kill id 0", "client kill id x", "client kill id 99999", "client kill foo bar",
-		"client kill type normal id 99999", "client kill type foo", "client kill user nobody", "client kill addr 1.2.3.4:5", "client no-evict on", "client no-evict off", "client no-evict foo", "client list foo", "client list type foo", "client list id x", "client list type pubsub",
+		"client unblock 99999", "client unblock x", "client unblock 99999 timeout", "client unblock 99999 foo", "client unblock", "client kill type normal id 99999", "client kill type foo", "client kill user nobody", "client kill addr 1.2.3.4:5", "client no-evict on", "client no-evict off", "client no-evict foo", "client list foo", "client list type foo", "client list id x", "client list type pubsub",
 		"client list id 99999", "client id x", "client info x",
 		"role", "wait 0 0", "wait 0 -1", "wait 0 x", "wait x 0", "wait", "time x", "config get", "config", "config foo", "config get nothing-like-this", "config get databases", "cluster info", "cluster nodes", "cluster slots", "cluster",
 		"foo", "foo a b", "foo \"a b\" c", "foo \"a\\r\\nb\"", "\"fo\\no\" a", "\"\"", "\"\" a",

@@ -151,6 +151,13 @@ func (s *scripts) flush() {
 	s.text = 0
 }
 
+// size counts the scripts that are kept, and the bytes of their texts.
+func (s *scripts) size() (count, text int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.kept), s.text
+}
+
 // A job is a script with its arguments.
 type job struct {
 	script     *script

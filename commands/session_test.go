@@ -111,13 +111,21 @@ func TestHelloTellsWhatClientsLookFor(t *testing.T) {
 		t.Errorf("hello 3\n got %q\nwant %q", got, want)
 	}
 	info := h.guest().ask("info")
-	for _, line := range []string{"redis_version:8.4.0", "redis_mode:standalone", "loading:0", "role:master", "leases:0", "stores:0"} {
+	for _, line := range []string{"redis_version:8.4.0", "redis_mode:standalone", "arch_bits:64", "tcp_port:6380", "loading:0", "async_loading:0",
+		"role:master", "connected_slaves:0", "cluster_enabled:0", "connected_clients:2", "blocked_clients:0", "maxmemory_policy:noeviction", "leases:0", "stores:0"} {
 		if !strings.Contains(info, "\r\n"+line+"\r\n") {
 			t.Errorf("info lacks %s: %q", line, info)
 		}
 	}
 	if got := h.guest().ask("info replication"); strings.Contains(got, "# Server") || !strings.Contains(got, "role:master") {
 		t.Errorf("info replication = %q, want that section only", got)
+	}
+}
+
+func TestClientsAreToldTheVersionThatIsConfigured(t *testing.T) {
+	g := newHouse(t, 0, func(o *Options) { o.RedisVersion = "7.2.4" }).guest()
+	if hello, info := g.ask("hello"), g.ask("info server"); !strings.Contains(hello, "7.2.4") || !strings.Contains(info, "redis_version:7.2.4\r\n") {
+		t.Errorf("hello %q, info %q, want version 7.2.4", hello, info)
 	}
 }
 

@@ -146,6 +146,7 @@ func table() []*command {
 		{name: "client|info", arity: 2, flags: noscript, serve: clientInfo, summary: "Describes the connection."},
 		{name: "client|list", arity: -2, flags: admin | noscript, serve: clientList, summary: "Describes all connections."},
 		{name: "client|kill", arity: -3, flags: admin | noscript, serve: clientKill, summary: "Closes connections."},
+		{name: "client|unblock", arity: -3, flags: admin | noscript, serve: clientUnblock, summary: "Ends the wait of another connection."},
 		{name: "client|no-evict", arity: 3, flags: admin | noscript, serve: clientSwitch, summary: "Is accepted: connections are not evicted."},
 		{name: "client|no-touch", arity: 3, flags: noscript, serve: clientSwitch, summary: "Is accepted: locks are not evicted."},
 
