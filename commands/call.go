@@ -28,6 +28,9 @@ type call struct {
 	reads     *readings   // of a client that tracks; else nil
 	alarm     alarm       // of one that waits for nothing but time
 	unblocked atomic.Bool // its wait was ended by CLIENT UNBLOCK, and is to fail
+	turns     bool        // it waits for those before it
+	awaits    int         // guarded by session.mu; for so many
+	heirs     []*call     // guarded by session.mu; they wait for this one
 	holds     bool        // later commands of the session wait for this one
 	owed      []string    // guarded by tracker.mu; locks the session is to be told of behind the reply
 

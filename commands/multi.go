@@ -80,7 +80,7 @@ func (s *Session) abort(c *command, why Reply) Reply {
 // enqueue keeps a command for EXEC. One that changes which messages come, or that
 // answers in its own time, cannot be part of one reply.
 func (s *Session) enqueue(c *command, args [][]byte) Reply {
-	if c.flags&settles != 0 || c.start != nil && c.run == nil {
+	if c.flags&settles != 0 || c.start != nil && c.run == nil && c.serve == nil {
 		s.spoil()
 		return sayFailure(errNotInMulti)
 	}

@@ -71,6 +71,54 @@ func TestBarriersSeeWhatCameBeforeAndNotWhatCameAfter(t *testing.T) {
 	}
 }
 
+func TestWhatNeedsItsTurnHoldsUpNothingBehindIt(t *testing.T) {
+	h := newHouse(t, 3)
+	listener, g := h.guest(), h.guest()
+	listener.ask("subscribe c")
+	listener.heard()
+	g.ask("set mine a px 10000")
+	pause(h.fakes)
+	first := g.begin("set", "slow", "1", "nx", "px", "10000")
+	published := []<-chan string{g.begin("publish", "c", "1"), g.begin("publish", "c", "2")}
+	info, wait := g.begin("info", "leases"), g.begin("wait", "1", "0")
+	if ping := g.ask("ping"); ping != "+PONG\r\n" {
+		t.Errorf("ping behind them = %q", ping)
+	}
+	g.expect([2]string{"pttl mine", ":10000\r\n"}, [2]string{"client getname", null2})
+	third := g.begin("publish", "c", "3")
+	keys := g.begin("keys", "*")
+	published = append(published, third)
+	if heard := listener.heard(); heard != "" || len(first)+len(info)+len(wait)+len(third)+len(keys) > 0 {
+		t.Errorf("heard %q before what came before is done", heard)
+	}
+	resume(h.fakes)
+	if got := g.answer(first, "the slow one"); got != ok {
+		t.Errorf("the slow one = %q", got)
+	}
+	for i, p := range published {
+		if got := g.answer(p, "publish"); got != yes {
+			t.Errorf("message %d = %q", i, got)
+		}
+	}
+	if got := g.answer(info, "info"); !strings.Contains(got, "leases:2\r\n") {
+		t.Errorf("info = %q, want that it counts the lease before it", got)
+	}
+	if got := g.answer(wait, "wait"); got != ":3\r\n" {
+		t.Errorf("wait = %q", got)
+	}
+	if got := g.answer(keys, "keys"); got != arrayOf(bulkOf("mine"), bulkOf("slow")) {
+		t.Errorf("keys = %q", got)
+	}
+	h.await("the messages", func() bool {
+		listener.mu.Lock()
+		defer listener.mu.Unlock()
+		return len(listener.messages) == 3
+	})
+	if got, want := listener.heard(), message("c", "1")+message("c", "2")+message("c", "3"); got != want {
+		t.Errorf("heard %q, want %q", got, want)
+	}
+}
+
 func TestEachReplyIsInTheProtocolOfItsCommand(t *testing.T) {
 	h := newHouse(t, 3)
 	g := h.guest()

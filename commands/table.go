@@ -121,8 +121,8 @@ func table() []*command {
 		{name: "unsubscribe", arity: -1, flags: pubsub | noscript | attending | settles, serve: unsubscribe, summary: "Ends SUBSCRIBE, for the channels named or for all."},
 		{name: "punsubscribe", arity: -1, flags: pubsub | noscript | attending | settles, serve: unsubscribe, summary: "Ends PSUBSCRIBE, for the patterns named or for all."},
 		{name: "sunsubscribe", arity: -1, flags: pubsub | noscript | attending | settles, serve: unsubscribe, summary: "Ends SSUBSCRIBE, for the channels named or for all."},
-		{name: "publish", arity: 3, flags: pubsub | spreads | barrier, run: publishLater, serve: publish, summary: "Sends a message to all who ask for its channel."},
-		{name: "spublish", arity: 3, flags: pubsub | spreads | barrier, run: publishLater, serve: publish, summary: "Sends a message to all who ask for its shard channel."},
+		{name: "publish", arity: 3, flags: pubsub | spreads, run: publishLater, serve: publish, start: inTurn, summary: "Sends a message to all who ask for its channel."},
+		{name: "spublish", arity: 3, flags: pubsub | spreads, run: publishLater, serve: publish, start: inTurn, summary: "Sends a message to all who ask for its shard channel."},
 		{name: "pubsub", arity: -2, flags: container | noscript, summary: "Looks at who asks for messages."},
 		{name: "pubsub|channels", arity: -2, flags: pubsub, run: pubsubChannels, summary: "Lists the channels that somebody asks for: CHANNELS [pattern]."},
 		{name: "pubsub|numsub", arity: -2, flags: pubsub, run: pubsubCount, summary: "Counts who asks for each channel; patterns do not count."},
@@ -152,10 +152,10 @@ func table() []*command {
 
 		// The server.
 		{name: "time", arity: 1, run: timeOfDay, summary: "Returns the time of day."},
-		{name: "info", arity: -1, flags: noscript | barrier, serve: info, summary: "Describes the server, its stores and its leases."},
+		{name: "info", arity: -1, flags: noscript, serve: info, start: inTurn, summary: "Describes the server, its stores and its leases."},
 		{name: "stores", arity: 1, flags: noscript, serve: stores, summary: "Describes every store."},
 		{name: "role", arity: 1, flags: noscript, serve: role, summary: "Returns that this is a master."},
-		{name: "wait", arity: 3, flags: noscript | barrier, serve: wait, summary: "Returns how many stores are up: what was granted is in enough of them."},
+		{name: "wait", arity: 3, flags: noscript, serve: wait, start: inTurn, summary: "Returns how many stores are up: what was granted is in enough of them."},
 		{name: "config", arity: -2, flags: container | noscript, summary: "Looks at the configuration."},
 		{name: "config|get", arity: -3, flags: admin | noscript, serve: configGet, summary: "Returns settings that clients ask for."},
 		{name: "cluster", arity: -2, flags: admin | noscript, serve: noCluster, summary: "Returns that this is no cluster."},
