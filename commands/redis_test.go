@@ -238,19 +238,23 @@ func compareWithRedis(t *testing.T, groups map[string][]string) {
 
 func TestIntendedDifferencesFromRedis(t *testing.T) {
 	server := storetest.StartRedis(t)
-	for _, d := range differing {
-		redis, us := dialPeer(t, server.Addr()), newHouse(t, 0).guest()
-		redis.do("flushall")
-		if d.before != "" {
-			redis.do(words(t, d.before)...)
-			us.ask(d.before)
-		}
-		got, theirs := us.ask(d.line), redis.do(words(t, d.line)...)
-		if got != d.ours {
-			t.Errorf("%s; %s\n got %q\nwant %q", d.before, d.line, got, d.ours)
-		}
-		if got == theirs {
-			t.Errorf("%s; %s: Redis says %q too, so it is no difference", d.before, d.line, theirs)
+	for _, proto := range []string{"2", "3"} {
+		for _, d := range differing {
+			redis, us := dialPeer(t, server.Addr()), newHouse(t, 0).guest()
+			redis.do("hello", proto)
+			us.do("hello", proto)
+			redis.do("flushall")
+			if d.before != "" {
+				redis.do(words(t, d.before)...)
+				us.ask(d.before)
+			}
+			got, theirs := us.ask(d.line), redis.do(words(t, d.line)...)
+			if got != d.ours {
+				t.Errorf("%s; %s\n got %q\nwant %q", d.before, d.line, got, d.ours)
+			}
+			if got == theirs {
+				t.Errorf("%s; %s: Redis says %q too, so it is no difference", d.before, d.line, theirs)
+			}
 		}
 	}
 }
