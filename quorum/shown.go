@@ -1,6 +1,7 @@
 package quorum
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 
@@ -81,25 +82,46 @@ func (c *Core) shown(now Time, name string, gone Number, answers []answer) (leas
 	return nil, true, nil
 }
 
-// rival returns the newest lease that may have taken the place of the one that was
+// rival returns the newest lease that may stand in the place of the one that was
 // found, nil if there is none. A store that is silent keeps us from telling: a
-// peer may have changed the lease of our table, and may be about to undo that.
+// peer may have changed the lease of our table, and may be about to undo that. An
+// older lease is none, but an older value of the same one is: who shares it may be
+// about to enter or to leave, and not to be through with that.
 func (c *Core) rival(now Time, found *Lease, gone Number, answers []answer) *Lease {
 	if !c.peered() || found == nil {
 		return nil
 	}
-	newest := bundle{copy: found.Copy()}
-	all, silent := bundles(answers, gone)
-	for _, b := range all {
-		if b.count+silent >= c.cfg.Need && b.copy.Version > newest.copy.Version && !sameLease(b.copy, found.Copy()) {
-			newest = b
+	var newest *Copy
+	shown, silent := found.Copy(), 0
+	for _, a := range answers {
+		if !a.in || a.err != nil {
+			silent++
 		}
 	}
-	if newest.count == 0 {
+	for _, a := range answers {
+		if !a.in || a.err != nil || a.copy == nil || a.copy.Version != 0 && a.copy.Version <= gone || sameValue(a.copy, shown) ||
+			!sameLease(a.copy, shown) && a.copy.Version <= shown.Version || newest != nil && a.copy.Version <= newest.Version {
+			continue
+		}
+		count := 0
+		for _, b := range answers {
+			if b.in && b.err == nil && b.copy != nil && sameValue(a.copy, b.copy) {
+				count++
+			}
+		}
+		if count+silent >= c.cfg.Need {
+			newest = a.copy
+		}
+	}
+	if newest == nil {
 		return nil
 	}
-	return c.asShown(now, found.Name, newest.copy, answers)
+	return c.asShown(now, found.Name, newest, answers)
 }
+
+// sameValue reports whether two copies are of one lease, and whoever holds by the
+// one holds by the other.
+func sameValue(a, b *Copy) bool { return sameLease(a, b) && bytes.Equal(a.Value, b.Value) }
 
 // asShown returns a lease as the stores show it, for the time that a quorum of
 // those that have it still guarantees.
