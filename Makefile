@@ -21,7 +21,7 @@ test: tools lint unit fuzz-short
 tools: servers $(NODE)/node_modules/.package-lock.json
 
 servers:
-	@.ci/need redis-server=redis-server redis-cli=redis-tools memcached=memcached cc=gcc,libc6-dev \
+	@.ci/need redis-server=redis-server redis-cli=redis-tools redis-benchmark=redis-tools script=bsdutils memcached=memcached cc=gcc,libc6-dev \
 		node=nodejs npm=npm \
 		'/usr/bin/python3 -c "import redis"=python3-redis' \
 		'/usr/bin/ruby -e "require %(redis)"=ruby-redis' \

@@ -8,9 +8,12 @@ require (
 	github.com/bsm/redislock v0.10.0
 	github.com/cockroachdb/pebble/v2 v2.1.7
 	github.com/go-redsync/redsync/v4 v4.17.0
+	github.com/gomodule/redigo v1.9.3
 	github.com/hashicorp/go-multierror v1.1.1
 	github.com/prometheus/client_golang v1.25.0
 	github.com/redis/go-redis/v9 v9.23.0
+	github.com/redis/rueidis v1.0.79
+	github.com/redis/rueidis/rueidiscompat v1.0.76
 	github.com/tidwall/redcon v1.6.2
 	github.com/urfave/cli/v2 v2.27.7
 	github.com/yuin/gopher-lua v1.1.2

@@ -85,7 +85,11 @@ func serve(ctx context.Context, c conf.Config, out, logs io.Writer) error {
 	if err != nil {
 		return errors.Join(err, journal.Close())
 	}
-	engine := commands.New(commands.Options{Keeper: keeper, MaxTTL: c.MaxTTL, Password: c.RequirePass, AllowFlush: c.AllowFlush, Log: log})
+	engine := commands.New(commands.Options{
+		Keeper: keeper, MaxTTL: c.MaxTTL, Password: c.RequirePass, RedisVersion: c.RedisVersion,
+		AllowFlush: c.AllowFlush, Overwrite: c.Overwrite == "allow", Log: log,
+		Library: journal, Happened: func(kind string) { metrics.Happened(kind, "") },
+	})
 	told.Store(engine)
 	server := proxy.New(proxy.Options{Handler: handler{engine}, MaxConns: c.MaxClients, Log: log})
 	metrics.Watch(func() proxy.Gauges { return gauges(keeper, server) })

@@ -23,6 +23,10 @@ func TestScriptsAreBounded(t *testing.T) {
 		`return string.rep("x", 5e4):gsub("x", string.rep("y", 5e4))`:                                        "bytes of strings",
 		`return string.rep("a", 60000):find(".-.-.-.-b")`:                                                    "could take too long",
 		`return string.rep("a", 1e6):find("a*b")`:                                                            "could take too long",
+		`local s = "[" .. string.rep("[],", 200000) .. "1]" return cjson.decode(s)`:                          "made more than",
+		`local t = {1} for i = 1, 2000 do t = {t} end return cjson.encode(t)`:                                "excessive nesting",
+		`local s = string.rep("x", 6e6) return cjson.encode({s, s, s})`:                                      "made more than",
+		`local s = string.rep(" ", 1e6) while true do pcall(cjson.decode, s) end`:                            "took too long",
 		`return string.format("%1000000d", 1)`:                                                               "invalid format",
 		`local function f() return f() + 1 end return f()`:                                                   "stack overflow",
 		`return unpack({}, 1, 1e8)`:                                                                          "",
@@ -192,7 +196,7 @@ func TestCountedScriptsMeanTheSame(t *testing.T) {
 func TestAScriptNobodyWaitsForIsSoonOver(t *testing.T) {
 	for _, closed := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			s := &Session{engine: &Engine{scripts: newScripts(1)}}
+			s := &Session{engine: &Engine{scripts: newScripts(1, nil, nil)}}
 			m := &meter{}
 			m.start(s)
 			s.closed = closed

@@ -23,12 +23,16 @@ type call struct {
 	renews  bool // among it a lease of our own
 	tries   int  // how often the stores have turned it down
 
-	batch *batch    // of EXEC; else nil
-	watch *watching // of WATCH; else nil
-	reads *readings // of a client that tracks; else nil
-	alarm alarm     // of one that waits for nothing but time
-	holds bool      // later commands of the session wait for this one
-	owed  []string  // guarded by tracker.mu; locks the session is to be told of behind the reply
+	batch     *batch      // of EXEC; else nil
+	watch     *watching   // of WATCH; else nil
+	reads     *readings   // of a client that tracks; else nil
+	alarm     alarm       // of one that waits for nothing but time
+	unblocked atomic.Bool // its wait was ended by CLIENT UNBLOCK, and is to fail
+	turns     bool        // it waits for those before it
+	awaits    int         // guarded by session.mu; for so many
+	heirs     []*call     // guarded by session.mu; they wait for this one
+	holds     bool        // later commands of the session wait for this one
+	owed      []string    // guarded by tracker.mu; locks the session is to be told of behind the reply
 
 	op         atomic.Pointer[quorum.Op] // of the last try
 	name       [1]string                 // of the op: most commands name one lock
@@ -104,6 +108,7 @@ func (c *call) try(names []string) {
 	op := &quorum.Op{
 		Names: names,
 		Reads: c.tries > 0 || c.looks(),
+		By:    c.session.conn.ID,
 		Done:  c.done,
 	}
 	switch {
@@ -184,6 +189,7 @@ func (c *call) done(result quorum.Result) {
 	reply := c.answer
 	switch result.Outcome {
 	case quorum.Changed:
+		c.tellSeized()
 		reply = c.through(reply.resolve(result), result)
 	case quorum.Held:
 		if !c.tx.final && c.tries < maxTries && !c.session.isClosed() {

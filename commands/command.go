@@ -23,6 +23,7 @@ func index(table []*command) map[string]*command {
 			byName[parent].subs = append(byName[parent].subs, c)
 		}
 	}
+	readManual(byName)
 	for _, c := range table {
 		slices.SortFunc(c.subs, func(a, b *command) int { return strings.Compare(a.name, b.name) })
 	}

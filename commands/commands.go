@@ -10,8 +10,8 @@
 //     end becomes one change, all or nothing.
 //   - Every lease has a TTL. Who asks for none gets the longest there is.
 //   - Nothing takes a held lock from its holder by accident: a plain SET that
-//     would is an error, and what is left to overwrite says so by its name (SET
-//     with IFEQ, DEL) or is a script.
+//     would is an error unless that is allowed, and what is left to overwrite says
+//     so by its name (SET with IFEQ, DEL) or is a script.
 //   - A message goes out once what its sender did before it is done, the script that
 //     sends it included, to those who ask for it then. It is a hint, and never kept.
 //   - Every command is answered exactly once, with Redis's own words where it
@@ -62,10 +62,13 @@ type Options struct {
 	// StackExchange.Redis compares and sets by IFEQ and DELEX, and before that by
 	// WATCH and MULTI. The default is 8.4.0, the first that knows what we know.
 	RedisVersion string
-	Wall         func() time.Time // for absolute deadlines of clients, and TIME; default time.Now
-	Log          *slog.Logger     // default: none
-	Scripts      int              // run at a time, each in 16 MiB; default twice the processors
-	AllowFlush   bool             // FLUSHDB and FLUSHALL end the leases that there are
+	Wall         func() time.Time  // for absolute deadlines of clients, and TIME; default time.Now
+	Log          *slog.Logger      // default: none
+	Happened     func(kind string) // counts an event of ours; may be nil
+	Library      Library           // keeps scripts over restarts; may be nil
+	Scripts      int               // run at a time, each in 16 MiB; default twice the processors
+	AllowFlush   bool              // FLUSHDB and FLUSHALL end the leases that there are
+	Overwrite    bool              // a plain SET takes a lock that another token holds, as in Redis
 }
 
 // A Conn is what a session must know of its connection. The functions may be
@@ -101,6 +104,9 @@ type Engine struct {
 	monitors monitors
 	slow     *slowlog
 	mayFlush bool
+	maySteal bool
+	happened func(kind string)
+	seizures seizures
 	served   atomic.Uint64 // commands begun
 	opened   atomic.Uint64 // sessions
 
@@ -115,6 +121,9 @@ func New(o Options) *Engine {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Happened == nil {
+		o.Happened = func(string) {}
 	}
 	if o.RedisVersion == "" {
 		o.RedisVersion = "8.4.0"
@@ -134,10 +143,12 @@ func New(o Options) *Engine {
 		runID:    hex.EncodeToString(id),
 		started:  o.Wall(),
 		commands: index(append(table(), sessionCommands()...)),
-		scripts:  newScripts(o.Scripts),
+		scripts:  newScripts(o.Scripts, o.Library, o.Log),
 		hub:      newHub(o.Log),
 		slow:     newSlowlog(),
 		mayFlush: o.AllowFlush,
+		maySteal: o.Overwrite,
+		happened: o.Happened,
 		sessions: map[uint64]*Session{},
 	}
 	e.tracker = newTracker(e)

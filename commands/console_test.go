@@ -8,8 +8,11 @@ import (
 )
 
 func TestFlushEndsEveryLeaseWhereItIsAllowed(t *testing.T) {
-	h := newHouse(t, 3, func(o *Options) { o.AllowFlush = true })
-	g := h.guest()
+	events := &counted{kinds: map[string]int{}}
+	h := newHouse(t, 3, func(o *Options) { o.AllowFlush, o.Happened = true, events.happened })
+	g, looker := h.guest(), h.guest()
+	looker.ask("subscribe holdfast:events")
+	looker.heard()
 	for i := range 600 {
 		g.do("set", fmt.Sprint("k", i), "a", "px", "100000")
 	}
@@ -19,6 +22,14 @@ func TestFlushEndsEveryLeaseWhereItIsAllowed(t *testing.T) {
 		t.Errorf("flushdb, dbsize = %q", got)
 	}
 	g.expect([2]string{"select 1", ok}, [2]string{"get other", bulkOf("a")}, [2]string{"flushall async", ok}, [2]string{"dbsize", no}, [2]string{"flushall", ok})
+	heard := ""
+	h.await("the events", func() bool {
+		heard += looker.heard()
+		return strings.Contains(heard, "FLUSHDB by connection 1 from 10.0.0.1:50001 ends 600 leases") && strings.Contains(heard, "FLUSHALL by connection 1 from 10.0.0.1:50001 ends 1 leases")
+	})
+	if n := events.of(flushedKind); n != 2 {
+		t.Errorf("%d events, want 2: where there was nothing nothing happened", n)
+	}
 	for _, f := range h.fakes {
 		h.await("empty stores", func() bool { return len(f.Copies()) == 0 })
 	}

@@ -16,6 +16,7 @@ const (
 	errNoAuth     = "NOAUTH Authentication required."
 	errNoScript   = "NOSCRIPT No matching script. Please use EVAL."
 	errNoCluster  = "ERR This instance has cluster support disabled"
+	errUnblocked  = "UNBLOCKED client unblocked via CLIENT UNBLOCK"
 	errDB         = "ERR DB index is out of range"
 	errSubscribed = "only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
 )

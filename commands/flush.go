@@ -10,6 +10,8 @@ import (
 // flushShare is how many locks FLUSHDB frees by one change.
 const flushShare = 256
 
+const flushedKind = "locks.flushed"
+
 // flush refuses to end every lock there is, unless that is allowed: commands that
 // clear a cache get sent to the wrong server. Where there is none, there is
 // nothing to refuse.
@@ -47,7 +49,10 @@ func (s *Session) flushAll(cmd *command, r request, match func(string) bool) {
 	for i, l := range leases {
 		names[i] = l.Name
 	}
-	s.engine.log.Warn("flush", "command", cmd.name, "locks", len(names), "client", s.conn.Remote)
+	why := fmt.Sprintf("%s by connection %d from %s ends %d leases", strings.ToUpper(cmd.name), s.conn.ID, s.conn.Remote, len(names))
+	s.engine.log.Warn(flushedKind, "why", why)
+	s.engine.happened(flushedKind)
+	s.engine.Tell(quorum.Event{Kind: flushedKind, Store: -1, Text: why}, "")
 	c := &call{session: s, cmd: cmd, request: r, proto: s.proto, db: s.db, holds: true}
 	s.add(c)
 	c.flushSome(names)

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"runtime"
 	"runtime/metrics"
@@ -74,21 +75,24 @@ func configGet(s *Session, args [][]byte) Reply {
 // A section is one part of INFO.
 type section struct {
 	name  string
-	write func(e *Engine, b *strings.Builder)
+	write func(b *strings.Builder)
 }
 
-func sections() []section {
+func (s *Session) sections() []section {
+	e := s.engine
 	return []section{
-		{"Server", (*Engine).infoServer},
-		{"Clients", (*Engine).infoClients},
-		{"Memory", (*Engine).infoMemory},
-		{"Persistence", (*Engine).infoPersistence},
-		{"Stats", (*Engine).infoStats},
-		{"Replication", (*Engine).infoReplication},
-		{"Stores", (*Engine).infoStores},
-		{"Leases", (*Engine).infoLeases},
-		{"Journal", (*Engine).infoJournal},
-		{"Keyspace", (*Engine).infoKeyspace},
+		{"Server", s.infoServer},
+		{"Clients", e.infoClients},
+		{"Memory", e.infoMemory},
+		{"Persistence", e.infoPersistence},
+		{"Stats", e.infoStats},
+		{"Replication", e.infoReplication},
+		{"CPU", e.infoCPU},
+		{"Cluster", e.infoCluster},
+		{"Stores", e.infoStores},
+		{"Leases", e.infoLeases},
+		{"Journal", e.infoJournal},
+		{"Keyspace", e.infoKeyspace},
 	}
 }
 
@@ -99,7 +103,7 @@ func info(s *Session, args [][]byte) Reply {
 		everything = everything || is(arg, "all") || is(arg, "everything") || is(arg, "default")
 	}
 	var b strings.Builder
-	for _, part := range sections() {
+	for _, part := range s.sections() {
 		if !everything && !slices.ContainsFunc(args[1:], func(arg []byte) bool { return strings.EqualFold(string(arg), part.name) }) {
 			continue
 		}
@@ -107,41 +111,69 @@ func info(s *Session, args [][]byte) Reply {
 			b.WriteString("\r\n")
 		}
 		fmt.Fprintf(&b, "# %s\r\n", part.name)
-		part.write(s.engine, &b)
+		part.write(&b)
 	}
 	return Reply{kind: verbatim, text: b.String()}
 }
 
-func (e *Engine) infoServer(b *strings.Builder) {
-	up := e.wall().Sub(e.started)
-	fmt.Fprintf(b, "redis_version:%s\r\nredis_mode:standalone\r\nserver_name:holdfast\r\nos:%s %s\r\narch_bits:64\r\nprocess_id:%d\r\nrun_id:%s\r\n",
-		e.version, runtime.GOOS, runtime.GOARCH, os.Getpid(), e.runID)
-	fmt.Fprintf(b, "uptime_in_seconds:%d\r\nuptime_in_days:%d\r\n", int64(up/time.Second), int64(up/(24*time.Hour)))
+func (s *Session) infoServer(b *strings.Builder) {
+	e, now := s.engine, s.engine.wall()
+	up := now.Sub(e.started)
+	_, port, _ := net.SplitHostPort(s.conn.Local)
+	fmt.Fprintf(b, "redis_version:%s\r\nredis_mode:standalone\r\nserver_name:holdfast\r\nos:%s %s\r\narch_bits:64\r\nprocess_id:%d\r\nrun_id:%s\r\ntcp_port:%s\r\n",
+		e.version, runtime.GOOS, runtime.GOARCH, os.Getpid(), e.runID, port)
+	fmt.Fprintf(b, "server_time_usec:%d\r\nuptime_in_seconds:%d\r\nuptime_in_days:%d\r\n", now.UnixMicro(), int64(up/time.Second), int64(up/(24*time.Hour)))
 }
 
 func (e *Engine) infoClients(b *strings.Builder) {
-	fmt.Fprintf(b, "connected_clients:%d\r\nblocked_clients:0\r\n", len(e.everybody()))
+	all := e.everybody()
+	var tracking, subscribed int
+	for _, s := range all {
+		if s.tracks.Load() {
+			tracking++
+		}
+		if s.subscribed() {
+			subscribed++
+		}
+	}
+	fmt.Fprintf(b, "connected_clients:%d\r\nblocked_clients:%d\r\ntracking_clients:%d\r\npubsub_clients:%d\r\n",
+		len(all), e.commands[waitFor].room.count(), tracking, subscribed)
 }
 
 func (e *Engine) infoMemory(b *strings.Builder) {
-	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
-	metrics.Read(heap)
-	used := heap[0].Value.Uint64()
-	fmt.Fprintf(b, "used_memory:%d\r\nused_memory_human:%.2fM\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n", used, float64(used)/(1<<20))
+	samples := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(samples)
+	used, total := samples[0].Value.Uint64(), samples[1].Value.Uint64()-samples[2].Value.Uint64()
+	fmt.Fprintf(b, "used_memory:%d\r\nused_memory_human:%s\r\nused_memory_rss:%d\r\nused_memory_rss_human:%s\r\n", used, megabytes(used), total, megabytes(total))
+	scripts, text := e.scripts.size()
+	fmt.Fprintf(b, "number_of_cached_scripts:%d\r\nused_memory_scripts:%d\r\nmaxmemory:0\r\nmaxmemory_human:0B\r\nmaxmemory_policy:noeviction\r\n", scripts, text)
 }
 
+func megabytes(n uint64) string { return fmt.Sprintf("%.2fM", float64(n)/(1<<20)) }
+
+// infoPersistence says what monitoring looks for. Nothing is served before all is
+// loaded, nor after a write to the journal has failed.
 func (e *Engine) infoPersistence(b *strings.Builder) {
-	fmt.Fprintf(b, "loading:0\r\naof_enabled:1\r\n")
+	fmt.Fprintf(b, "loading:0\r\nasync_loading:0\r\nrdb_bgsave_in_progress:0\r\nrdb_last_bgsave_status:ok\r\naof_enabled:1\r\naof_rewrite_in_progress:0\r\naof_last_write_status:ok\r\n")
 }
 
 func (e *Engine) infoStats(b *strings.Builder) {
 	fmt.Fprintf(b, "total_connections_received:%d\r\ntotal_commands_processed:%d\r\n", e.opened.Load(), e.served.Load())
+	fmt.Fprintf(b, "evicted_keys:0\r\n")
 	e.hub.describe(b)
 }
 
 func (e *Engine) infoReplication(b *strings.Builder) {
-	fmt.Fprintf(b, "role:master\r\nconnected_slaves:0\r\nmaster_replid:%s\r\nmaster_repl_offset:0\r\n", e.runID)
+	fmt.Fprintf(b, "role:master\r\nconnected_slaves:0\r\nmaster_failover_state:no-failover\r\nmaster_replid:%s\r\nmaster_repl_offset:0\r\n", e.runID)
 }
+
+func (e *Engine) infoCPU(b *strings.Builder) {
+	samples := []metrics.Sample{{Name: "/cpu/classes/user:cpu-seconds"}, {Name: "/cpu/classes/gc/total:cpu-seconds"}}
+	metrics.Read(samples)
+	fmt.Fprintf(b, "used_cpu_user:%f\r\n", samples[0].Value.Float64()+samples[1].Value.Float64())
+}
+
+func (e *Engine) infoCluster(b *strings.Builder) { b.WriteString("cluster_enabled:0\r\n") }
 
 func (e *Engine) infoStores(b *strings.Builder) {
 	status := e.keeper.Status()

@@ -27,7 +27,9 @@ func mget(tx *Tx, args [][]byte) Reply {
 func getdel(tx *Tx, args [][]byte) Reply {
 	reply := get(tx, args)
 	if reply.kind == bulk {
-		tx.at(args[1]).drop()
+		s := tx.at(args[1])
+		tx.seize(s)
+		s.drop()
 	}
 	return reply
 }
@@ -84,6 +86,7 @@ func del(tx *Tx, args [][]byte) Reply {
 	var n int64
 	for _, key := range args[1:] {
 		if s := tx.at(key); s.held {
+			tx.seize(s)
 			s.drop()
 			n++
 		}

@@ -49,6 +49,7 @@ func newMachine() *machine {
 	m.openLibrary(lua.TabLibName, lua.OpenTable, m.tableFunctions)
 	m.openLibrary(lua.MathLibName, lua.OpenMath, m.mathFunctions)
 	m.libraries["redis"] = m.guard(m.redisLibrary())
+	m.libraries["cjson"] = m.guard(m.jsonLibrary())
 	m.globals = m.guard(m.state.NewFunction(m.global))
 	return m
 }

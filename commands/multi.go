@@ -80,7 +80,7 @@ func (s *Session) abort(c *command, why Reply) Reply {
 // enqueue keeps a command for EXEC. One that changes which messages come, or that
 // answers in its own time, cannot be part of one reply.
 func (s *Session) enqueue(c *command, args [][]byte) Reply {
-	if c.flags&settles != 0 || c.start != nil && c.run == nil {
+	if c.flags&settles != 0 || c.start != nil && c.run == nil && c.serve == nil {
 		s.spoil()
 		return sayFailure(errNotInMulti)
 	}
@@ -169,8 +169,11 @@ func (s *Session) submitBatch(c *command, r request, t transaction) {
 	for i := range t.queue {
 		q := &t.queue[i]
 		s.engine.monitors.show(s, s.db, q.cmd, request{args: q.args})
-		if q.cmd.script != nil {
+		switch {
+		case q.cmd.script != nil:
 			q.job, q.bad = q.cmd.script(s, q.args)
+		case q.cmd.name == "script|load":
+			_, _ = s.engine.scripts.load(q.args[2]) // for the EVALSHA behind it; what is wrong is said in its place
 		}
 	}
 	under := &call{session: s, cmd: c, request: r, proto: s.proto, db: s.db, batch: &batch{t}, holds: t.serves}
@@ -347,7 +350,7 @@ func (s *Session) flagsLocked() string {
 	for _, f := range []struct {
 		is     bool
 		letter byte
-	}{{s.monitoring.Load(), 'O'}, {s.subscribed(), 'P'}, {s.open, 'x'}, {s.tracks.Load(), 't'}} {
+	}{{s.waitsInRoom() != nil, 'b'}, {s.monitoring.Load(), 'O'}, {s.subscribed(), 'P'}, {s.open, 'x'}, {s.tracks.Load(), 't'}} {
 		if f.is {
 			b.WriteByte(f.letter)
 		}

@@ -18,6 +18,7 @@ var alikeInSessions = map[string][]string{
 		"multi", "eval \"return redis.call('set',KEYS[1],ARGV[1])\" 1 g v", "get g", "evalsha ffffffffffffffffffffffffffffffffffffffff 0", "exec", "multi", "exec x", "exec",
 		"multi", "eval \"return redis.call('incr',KEYS[1])\" 1 g", "set h 1", "exec", "get h",
 		"multi", "eval \"return redis.call('get',KEYS[1])\" 1 h", "eval \"return {KEYS[1],ARGV[1]}\" 1 h x", "exec",
+		"multi", "script load \"return 7\"", "evalsha 59b6ab2fbe0ee4b25733de0f62e6cda4899ef8e9 0", "script exists 59b6ab2fbe0ee4b25733de0f62e6cda4899ef8e9", "exec",
 		"watch a", "incr a", "multi", "get a", "exec", "multi", "get a", "exec",
 		"watch a", "unwatch", "incr a", "multi", "get a", "exec", "watch a", "multi", "discard", "incr a", "multi", "get a", "exec",
 		"watch none", "multi", "set none 1", "exec", "get none", "watch none", "del none", "multi", "set none 2", "exec", "get none",

@@ -125,7 +125,7 @@ var alike = map[string][]string{
 		"ping", "ping hello", "ping a b", "PiNg", "echo hi", "echo", "echo a b", "reset x", "hello 4", "hello 1", "hello x", "hello 3 foo", "hello 2 auth a", "hello 2 setname",
 		"hello 2 auth nobody x", "hello 2 setname \"a b\"", "auth x", "auth a b", "auth a b c", "auth", "auth default anything", "client getname", "client setname joe", "client getname", "client setname \"a b\"",
 		"client setname \"\"", "client getname", "client", "client foo", "client getname x", "client setname", "client kill foo", "client kill id 0", "client kill id x", "client kill id 99999", "client kill foo bar",
-		"client kill type normal id 99999", "client kill type foo", "client kill user nobody", "client kill addr 1.2.3.4:5", "client no-evict on", "client no-evict off", "client no-evict foo", "client list foo", "client list type foo", "client list id x", "client list type pubsub",
+		"client unblock 99999", "client unblock x", "client unblock 99999 timeout", "client unblock 99999 foo", "client unblock", "client kill type normal id 99999", "client kill type foo", "client kill user nobody", "client kill addr 1.2.3.4:5", "client no-evict on", "client no-evict off", "client no-evict foo", "client list foo", "client list type foo", "client list id x", "client list type pubsub",
 		"client list id 99999", "client id x", "client info x",
 		"role", "wait 0 0", "wait 0 -1", "wait 0 x", "wait x 0", "wait", "time x", "config get", "config", "config foo", "config get nothing-like-this", "config get databases", "cluster info", "cluster nodes", "cluster slots", "cluster",
 		"foo", "foo a b", "foo \"a b\" c", "foo \"a\\r\\nb\"", "\"fo\\no\" a", "\"\"", "\"\" a",
@@ -164,6 +164,13 @@ var alike = map[string][]string{
 		"eval \"return tostring(10/3)..':'..1e15 ..':'..0.1 ..':'..3.0 ..':'..1/0 ..':'..-1/0\" 0", "eval \"return 10 .. 20\" 0", "eval \"return 'a'..'b'..1 ..2.5\" 0", "eval \"return tonumber('0x10')\" 0", "eval \"return tonumber('x')\" 0", "eval \"return tostring(nil)..tostring(true)\" 0", "eval \"return '10'+5\" 0",
 		"eval \"redis.call('set',KEYS[1],10/3) return redis.call('get',KEYS[1])\" 1 n", "eval \"redis.call('set',KEYS[1],1e20) return redis.call('get',KEYS[1])\" 1 n", "eval \"redis.call('set',KEYS[1],1e15) return redis.call('get',KEYS[1])\" 1 n", "eval \"redis.call('set',KEYS[1],3) return redis.call('get',KEYS[1])\" 1 n", "eval \"redis.call('set',KEYS[1],0.0001) return redis.call('get',KEYS[1])\" 1 n", "eval \"redis.call('set',KEYS[1],123456789012) return redis.call('get',KEYS[1])\" 1 n",
 		"eval \"return string.format('%d-%s-%5.2f',3,'x',2.5)\" 0", "eval \"return string.sub('hello',2,3)\" 0", "eval \"return ('x'):rep(3)\" 0", "eval \"return string.find('hello','l+')\" 0", "eval \"return {string.find('hello','l+')}\" 0", "eval \"return string.gsub('hello','l','L')\" 0", "eval \"return string.match('k=v','(%w+)=')\" 0", "eval \"local t={} for w in string.gmatch('a b','%a') do t[#t+1]=w end return t\" 0", "eval \"return table.concat({1,2,'x'},',')\" 0", "eval \"local t={3,1,2} table.sort(t) return t\" 0", "eval \"return {unpack({1,2,3})}\" 0", "eval \"return math.floor(3.7)\" 0", "eval \"return math.max(1,5,3)\" 0", "eval \"local s=0 for i,v in ipairs(KEYS) do s=s+i end return s\" 3 a b c", "eval \"return #ARGV[1]\" 0 hello", "eval \"return type(redis.call('time')[1])\" 0", "eval \"return select('#',1,2,3)\" 0",
+	},
+	"JSON in scripts": {
+		"eval \"return cjson.encode({1,2.5,'x',true,false,{}})\" 0", "eval \"return cjson.encode({a=1})\" 0", "eval \"return cjson.encode({[3]='x'})\" 0", "eval \"return cjson.encode({[1]='x',y=2}) ~= ''\" 0", "eval \"return cjson.encode(ARGV[1])\" 0 \"a\\\"b\\\\c/d\\n\\t\\x01\\x7f\\xff\"", "eval \"return cjson.encode(10/3)..cjson.encode(1e20)..cjson.encode(-0.5)\" 0", "eval \"return cjson.encode(nil)..cjson.encode(cjson.null)\" 0", "eval \"return cjson.encode({[10]=1})\" 0", "eval \"return cjson.encode({{{}}})\" 0", "eval \"return cjson.encode(1,2)\" 0",
+		"eval \"return cjson.decode(ARGV[1])\" 0 \"[1,2.9,\\\"x\\\",true,false,[3]]\"", "eval \"return cjson.decode(ARGV[1]).a.b\" 0 \" { \\\"a\\\" : {\\\"b\\\":\\\"deep\\\"} } \"", "eval \"return cjson.decode(ARGV[1])\" 0 \"\\\"\\\\u00e9\\\\n\\\\/\\\\ud83d\\\\ude00\\\"\"", "eval \"return {cjson.decode('null') == cjson.null, cjson.decode('[null]')[1] == cjson.null, #cjson.decode('[]'), type(cjson.null)}\" 0", "eval \"return tostring(cjson.decode('1e3'))..tostring(cjson.decode('-0.25'))\" 0", "eval \"return cjson.decode('0x10')\" 0",
+		"eval \"return cjson.encode(cjson.decode(ARGV[1]))\" 0 \"[{\\\"k\\\":[1,null,\\\"v\\\"]}]\"", "eval \"cjson.x=1\" 0", "eval \"return cjson.nothing\" 0", "eval \"return pcall(cjson.decode, '[') \" 0", "eval \"local x\\nreturn cjson.decode('[')\" 0",
+		"eval \"local ok, e = pcall(function() return cjson.decode(ARGV[1]) end) return e\" 0 \"\"", "eval \"local ok, e = pcall(function() return cjson.decode(ARGV[1]) end) return e\" 0 \"[1\"", "eval \"local ok, e = pcall(function() return cjson.decode(ARGV[1]) end) return e\" 0 \"{1:2}\"", "eval \"local ok, e = pcall(function() return cjson.decode(ARGV[1]) end) return e\" 0 \"{\\\"a\\\"}\"", "eval \"local ok, e = pcall(function() return cjson.decode(ARGV[1]) end) return e\" 0 \"nonsense\"", "eval \"local ok, e = pcall(function() return cjson.decode(ARGV[1]) end) return e\" 0 \"[1] 2\"", "eval \"local ok, e = pcall(function() return cjson.decode(ARGV[1]) end) return e\" 0 \"{\\\"a\\\":1 \\\"b\\\"}\"", "eval \"local ok, e = pcall(function() return cjson.decode(ARGV[1]) end) return e\" 0 \"\\\"abc\"", "eval \"local ok, e = pcall(function() return cjson.decode(ARGV[1]) end) return e\" 0 \"\\\"\\\\x\\\"\"",
+		"eval \"local ok, e = pcall(function() return cjson.encode(print or redis.call) end) return e\" 0", "eval \"local ok, e = pcall(function() return cjson.encode({[true]=1}) end) return e\" 0", "eval \"local ok, e = pcall(function() return cjson.encode(1/0) end) return e\" 0", "eval \"local ok, e = pcall(function() return cjson.encode({[100]=1}) end) return e\" 0", "eval \"local t = {} t[1] = t local ok, e = pcall(function() return cjson.encode(t) end) return e\" 0", "eval \"local ok, e = pcall(function() return cjson.decode(string.rep('[', 2000)) end) return e\" 0",
 	},
 	"tables in scripts": {
 		"eval \"local t={}\\n\\nt.x=redis.call('nonsense')\" 0", "eval \"local t={\\n1,\\n[redis.call('nonsense')]=2}\" 0", "eval \"\\nlocal t=setmetatable({},{__newindex=function(t,k) error(k) end})\\nfunction t.f()\\nend\" 0",
@@ -231,19 +238,23 @@ func compareWithRedis(t *testing.T, groups map[string][]string) {
 
 func TestIntendedDifferencesFromRedis(t *testing.T) {
 	server := storetest.StartRedis(t)
-	for _, d := range differing {
-		redis, us := dialPeer(t, server.Addr()), newHouse(t, 0).guest()
-		redis.do("flushall")
-		if d.before != "" {
-			redis.do(words(t, d.before)...)
-			us.ask(d.before)
-		}
-		got, theirs := us.ask(d.line), redis.do(words(t, d.line)...)
-		if got != d.ours {
-			t.Errorf("%s; %s\n got %q\nwant %q", d.before, d.line, got, d.ours)
-		}
-		if got == theirs {
-			t.Errorf("%s; %s: Redis says %q too, so it is no difference", d.before, d.line, theirs)
+	for _, proto := range []string{"2", "3"} {
+		for _, d := range differing {
+			redis, us := dialPeer(t, server.Addr()), newHouse(t, 0).guest()
+			redis.do("hello", proto)
+			us.do("hello", proto)
+			redis.do("flushall")
+			if d.before != "" {
+				redis.do(words(t, d.before)...)
+				us.ask(d.before)
+			}
+			got, theirs := us.ask(d.line), redis.do(words(t, d.line)...)
+			if got != d.ours {
+				t.Errorf("%s; %s\n got %q\nwant %q", d.before, d.line, got, d.ours)
+			}
+			if got == theirs {
+				t.Errorf("%s; %s: Redis says %q too, so it is no difference", d.before, d.line, theirs)
+			}
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -30,7 +31,8 @@ type script struct {
 	digest digest
 	sha    string // the digest in hex
 	proto  *lua.FunctionProto
-	size   int // of its text
+	text   []byte
+	saved  bool // guarded by scripts.mu; the library has it, or will
 }
 
 // scripts keeps the scripts that clients sent lately, for all sessions, and runs
@@ -40,6 +42,7 @@ type scripts struct {
 	workers  workers
 	closing  atomic.Bool
 	time     time.Duration // that one may take
+	saving   *saving       // nil: none is saved
 
 	mu     sync.Mutex
 	kept   map[digest]*list.Element // guarded by mu; of *script
@@ -47,13 +50,19 @@ type scripts struct {
 	text   int                      // guarded by mu; bytes of what is kept
 }
 
-func newScripts(turns int) *scripts {
-	return &scripts{
+// newScripts returns the scripts of a library, which may be nil.
+func newScripts(turns int, library Library, log *slog.Logger) *scripts {
+	s := &scripts{
 		workers: workers{most: turns},
 		time:    maxTime,
 		kept:    map[digest]*list.Element{},
 		recent:  list.New(),
 	}
+	if library != nil {
+		s.saving = newSaving(library, log)
+		s.restore(library.Scripts())
+	}
+	return s
 }
 
 // close stops the scripts under way, and answers those that wait. One of which
@@ -61,6 +70,7 @@ func newScripts(turns int) *scripts {
 func (s *scripts) close() {
 	s.closing.Store(true)
 	s.workers.close()
+	s.saving.close()
 }
 
 // find returns the script of a digest, nil if it is not kept.
@@ -75,6 +85,14 @@ func (s *scripts) find(d digest) *script {
 	return e.Value.(*script)
 }
 
+// call returns the script of a digest as find does, for a client that counts on it
+// to be there.
+func (s *scripts) call(d digest) *script {
+	found := s.find(d)
+	s.save(found)
+	return found
+}
+
 // load returns the script of a text, compiled and kept.
 func (s *scripts) load(text []byte) (*script, error) {
 	if len(text) > maxScript {
@@ -84,36 +102,60 @@ func (s *scripts) load(text []byte) (*script, error) {
 	if known := s.find(d); known != nil {
 		return known, nil
 	}
+	made, err := newScript(d, text)
+	if err != nil {
+		return nil, err
+	}
+	return s.keep(made), nil
+}
+
+// newScript compiles a text, which is copied.
+func newScript(d digest, text []byte) (*script, error) {
 	proto, err := compile(text)
 	if err != nil {
 		return nil, err
 	}
-	made := &script{digest: d, sha: hex.EncodeToString(d[:]), proto: proto, size: len(text)}
-	s.keep(made)
-	return made, nil
+	return &script{digest: d, sha: hex.EncodeToString(d[:]), proto: proto, text: append([]byte{}, text...)}, nil
 }
 
-func (s *scripts) keep(made *script) {
+// keep keeps a script, and returns it, or what somebody else has compiled meanwhile.
+func (s *scripts) keep(made *script) *script {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.kept[made.digest] != nil {
-		return // somebody else compiled it too
+	if e := s.kept[made.digest]; e != nil {
+		return e.Value.(*script)
 	}
 	s.kept[made.digest] = s.recent.PushFront(made)
-	s.text += made.size
+	s.text += len(made.text)
 	for len(s.kept) > maxScripts || s.text > maxScriptText {
 		oldest := s.recent.Remove(s.recent.Back()).(*script)
 		delete(s.kept, oldest.digest)
-		s.text -= oldest.size
+		s.text -= len(oldest.text)
+		if oldest.saved {
+			s.saving.drop(oldest.digest)
+		}
 	}
+	return made
 }
 
 func (s *scripts) flush() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, e := range s.kept {
+		if old := e.Value.(*script); old.saved {
+			s.saving.drop(old.digest)
+		}
+	}
 	clear(s.kept)
 	s.recent.Init()
 	s.text = 0
+}
+
+// size counts the scripts that are kept, and the bytes of their texts.
+func (s *scripts) size() (count, text int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.kept), s.text
 }
 
 // A job is a script with its arguments.
@@ -157,7 +199,7 @@ func evalSHA(s *Session, args [][]byte) (job, Reply) {
 	if bad.kind == failure {
 		return j, bad
 	}
-	if j.script = s.engine.scripts.find(d); j.script == nil {
+	if j.script = s.engine.scripts.call(d); j.script == nil {
 		return j, sayFailure(errNoScript)
 	}
 	return j, Reply{}
@@ -235,6 +277,7 @@ func scriptLoad(s *Session, args [][]byte) Reply {
 	if err != nil {
 		return sayFailure(errorLine(err))
 	}
+	s.engine.scripts.save(loaded)
 	return sayText(loaded.sha)
 }
 

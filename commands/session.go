@@ -223,6 +223,10 @@ func (s *Session) Close() {
 func (s *Session) add(c *call) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.addLocked(c)
+}
+
+func (s *Session) addLocked(c *call) {
 	s.held = s.held || c.holds
 	c.next = s.under
 	if c.next != nil {
@@ -245,9 +249,13 @@ func (s *Session) remove(c *call) {
 	if c.holds {
 		s.held = false
 	}
+	ready := c.releaseLocked()
 	mine := (s.under == nil || c.holds) && !s.held && len(s.waiting) > 0 && !s.draining
 	s.draining = s.draining || mine
 	s.mu.Unlock()
+	for _, heir := range ready {
+		heir.takeTurn()
+	}
 	if mine {
 		s.drain()
 	}

@@ -71,6 +71,54 @@ func TestBarriersSeeWhatCameBeforeAndNotWhatCameAfter(t *testing.T) {
 	}
 }
 
+func TestWhatNeedsItsTurnHoldsUpNothingBehindIt(t *testing.T) {
+	h := newHouse(t, 3)
+	listener, g := h.guest(), h.guest()
+	listener.ask("subscribe c")
+	listener.heard()
+	g.ask("set mine a px 10000")
+	pause(h.fakes)
+	first := g.begin("set", "slow", "1", "nx", "px", "10000")
+	published := []<-chan string{g.begin("publish", "c", "1"), g.begin("publish", "c", "2")}
+	info, wait := g.begin("info", "leases"), g.begin("wait", "1", "0")
+	if ping := g.ask("ping"); ping != "+PONG\r\n" {
+		t.Errorf("ping behind them = %q", ping)
+	}
+	g.expect([2]string{"pttl mine", ":10000\r\n"}, [2]string{"client getname", null2})
+	third := g.begin("publish", "c", "3")
+	keys := g.begin("keys", "*")
+	published = append(published, third)
+	if heard := listener.heard(); heard != "" || len(first)+len(info)+len(wait)+len(third)+len(keys) > 0 {
+		t.Errorf("heard %q before what came before is done", heard)
+	}
+	resume(h.fakes)
+	if got := g.answer(first, "the slow one"); got != ok {
+		t.Errorf("the slow one = %q", got)
+	}
+	for i, p := range published {
+		if got := g.answer(p, "publish"); got != yes {
+			t.Errorf("message %d = %q", i, got)
+		}
+	}
+	if got := g.answer(info, "info"); !strings.Contains(got, "leases:2\r\n") {
+		t.Errorf("info = %q, want that it counts the lease before it", got)
+	}
+	if got := g.answer(wait, "wait"); got != ":3\r\n" {
+		t.Errorf("wait = %q", got)
+	}
+	if got := g.answer(keys, "keys"); got != arrayOf(bulkOf("mine"), bulkOf("slow")) {
+		t.Errorf("keys = %q", got)
+	}
+	h.await("the messages", func() bool {
+		listener.mu.Lock()
+		defer listener.mu.Unlock()
+		return len(listener.messages) == 3
+	})
+	if got, want := listener.heard(), message("c", "1")+message("c", "2")+message("c", "3"); got != want {
+		t.Errorf("heard %q, want %q", got, want)
+	}
+}
+
 func TestEachReplyIsInTheProtocolOfItsCommand(t *testing.T) {
 	h := newHouse(t, 3)
 	g := h.guest()
@@ -111,13 +159,21 @@ func TestHelloTellsWhatClientsLookFor(t *testing.T) {
 		t.Errorf("hello 3\n got %q\nwant %q", got, want)
 	}
 	info := h.guest().ask("info")
-	for _, line := range []string{"redis_version:8.4.0", "redis_mode:standalone", "loading:0", "role:master", "leases:0", "stores:0"} {
+	for _, line := range []string{"redis_version:8.4.0", "redis_mode:standalone", "arch_bits:64", "tcp_port:6380", "loading:0", "async_loading:0",
+		"role:master", "connected_slaves:0", "cluster_enabled:0", "connected_clients:2", "blocked_clients:0", "maxmemory_policy:noeviction", "leases:0", "stores:0"} {
 		if !strings.Contains(info, "\r\n"+line+"\r\n") {
 			t.Errorf("info lacks %s: %q", line, info)
 		}
 	}
 	if got := h.guest().ask("info replication"); strings.Contains(got, "# Server") || !strings.Contains(got, "role:master") {
 		t.Errorf("info replication = %q, want that section only", got)
+	}
+}
+
+func TestClientsAreToldTheVersionThatIsConfigured(t *testing.T) {
+	g := newHouse(t, 0, func(o *Options) { o.RedisVersion = "7.2.4" }).guest()
+	if hello, info := g.ask("hello"), g.ask("info server"); !strings.Contains(hello, "7.2.4") || !strings.Contains(info, "redis_version:7.2.4\r\n") {
+		t.Errorf("hello %q, info %q, want version 7.2.4", hello, info)
 	}
 }
 
@@ -242,7 +298,7 @@ func TestOurCommandsAreDescribedWithTheirArguments(t *testing.T) {
 	}
 	key := "*6\r\n" + words("name", "name", "type", "key") + bulkOf("key_spec_index") + no
 	token := "*4\r\n" + words("name", "token", "type", "string")
-	ttl := "*6\r\n" + words("name", "ttl", "type", "oneof") + bulkOf("arguments") + arrayOf(
+	ttl := "*6\r\n" + words("name", "milliseconds", "type", "oneof") + bulkOf("arguments") + arrayOf(
 		"*6\r\n"+words("name", "milliseconds", "type", "integer", "token", "PX"),
 		"*6\r\n"+words("name", "seconds", "type", "integer", "token", "EX"))
 	optional := bulkOf("flags") + arrayOf("+optional\r\n")

@@ -122,7 +122,8 @@ func psetex(tx *Tx, args [][]byte) Reply {
 //
 // Without a condition it acquires a free lock and renews a lease of the same
 // value. One of another value is somebody's: a script may overwrite it, as in
-// Redis, since whoever wrote it has looked; a command gets an error.
+// Redis, since whoever wrote it has looked; a command gets an error, unless that
+// is allowed to all.
 func (tx *Tx) set(key, value []byte, o setting) Reply {
 	ttl, untimed := tx.engine.maxTTL, true
 	if o.timed {
@@ -146,9 +147,12 @@ func (tx *Tx) set(key, value []byte, o setting) Reply {
 		tx.denied = tx.denied || o.when == ifFree
 		return old
 	}
-	if !tx.script && o.when != ifEqual && s.held && !s.holds(value) {
-		tx.denied = true
-		return sayFailure(errSteal)
+	if o.when != ifEqual && s.held && !s.holds(value) {
+		if !tx.maySteal() {
+			tx.denied = true
+			return sayFailure(errSteal)
+		}
+		tx.seize(s)
 	}
 	if o.keep && s.held {
 		ttl, untimed = s.ttl, s.untimed
@@ -160,6 +164,9 @@ func (tx *Tx) set(key, value []byte, o setting) Reply {
 	}
 	return sayOK()
 }
+
+// maySteal reports whether a SET may take a lock from its holder.
+func (tx *Tx) maySteal() bool { return tx.script || tx.engine.maySteal }
 
 func (o setting) allows(s *slot) bool {
 	switch o.when {
@@ -177,7 +184,11 @@ func (o setting) allows(s *slot) bool {
 // there is to know; the others look who holds the lock.
 func (tx *Tx) refuse(o setting) {
 	tx.final = o.when == ifFree && !o.get
-	if o.when == always {
+	switch {
+	case o.when != always:
+	case tx.engine.maySteal:
+		tx.refused = sayFailure(errTaken)
+	default:
 		tx.refused = sayFailure(errSteal)
 	}
 }
@@ -202,8 +213,11 @@ func mset(tx *Tx, args [][]byte) Reply {
 		if bad := tooLong(args[i+1]); bad != nil {
 			return *bad
 		}
-		if s := tx.at(args[i]); !tx.script && s.held && !s.holds(args[i+1]) {
-			return sayFailure(errSteal)
+		if s := tx.at(args[i]); s.held && !s.holds(args[i+1]) {
+			if !tx.maySteal() {
+				return sayFailure(errSteal)
+			}
+			tx.seize(s)
 		}
 	}
 	tx.refuse(setting{})

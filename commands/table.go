@@ -35,7 +35,8 @@ type command struct {
 	flags   flag
 	keys    keySpec
 	summary string
-	takes   []argument // of commands that Redis does not have
+	group   string // of the manual
+	usage   string // what it takes, as the manual has it
 
 	run    func(tx *Tx, args [][]byte) Reply            // on locks, see Tx
 	serve  func(s *Session, args [][]byte) Reply        // on the session, or on all locks
@@ -57,13 +58,6 @@ func table() []*command {
 	none, one, all, pairwise := keySpec{}, keySpec{1, 1, 1, false}, keySpec{1, -1, 1, false}, keySpec{1, -1, 2, false}
 	counted := keySpec{counted: true}
 	zero := sayInt(0)
-	named := argument{name: "name", kind: "key"}
-	token := argument{name: "token", kind: "string"}
-	ttl := argument{name: "ttl", kind: "oneof", choices: []argument{
-		{name: "milliseconds", kind: "integer", token: "PX"}, {name: "seconds", kind: "integer", token: "EX"},
-	}}
-	match := argument{name: "pattern", kind: "pattern", token: "MATCH", optional: true}
-	count := argument{name: "count", kind: "integer", token: "COUNT", optional: true}
 	return append(valueCommands(), []*command{
 		// To hold a lock.
 		{name: "set", arity: -3, flags: write, keys: one, run: set, looks: setReads, summary: "Acquires a lock (NX), renews or hands over a lease (XX, IFEQ)."},
@@ -72,8 +66,8 @@ func table() []*command {
 		{name: "psetex", arity: 4, flags: write, keys: one, run: psetex, summary: "Acquires or renews a lock for milliseconds."},
 		{name: "mset", arity: -3, flags: write, keys: pairwise, run: mset, summary: "Acquires or renews several locks, all or none."},
 		{name: "msetnx", arity: -3, flags: write, keys: pairwise, run: msetnx, summary: "Acquires several locks, all or none."},
-		{name: "lock", arity: -5, flags: write | noscript, keys: one, run: lock, takes: []argument{named, token, ttl}, summary: "Acquires a lock: LOCK name token PX ms gives [token, fencing token, validity ms], or null."},
-		{name: "extend", arity: -5, flags: write | reads | noscript, keys: one, run: extend, takes: []argument{named, token, ttl}, summary: "Gives the token's lease another TTL: EXTEND name token PX ms, answered as LOCK."},
+		{name: "lock", arity: -5, flags: write | noscript, keys: one, run: lock, summary: "Acquires a lock: LOCK name token PX ms gives [token, fencing token, validity ms], or null."},
+		{name: "extend", arity: -5, flags: write | reads | noscript, keys: one, run: extend, summary: "Gives the token's lease another TTL: EXTEND name token PX ms, answered as LOCK."},
 
 		// To end a lease, or say when it ends.
 		{name: "del", arity: -2, flags: write | reads, keys: all, run: del, refused: zero, summary: "Frees locks, whoever holds them."},
@@ -81,7 +75,7 @@ func table() []*command {
 		{name: "getdel", arity: 2, flags: write | reads, keys: one, run: getdel, summary: "Frees a lock and returns its token."},
 		{name: "delex", arity: -2, flags: write | reads, keys: one, run: delex, refused: zero, summary: "Frees a lock if its token is (IFEQ) or is not (IFNE) the one given."},
 		{name: "delifeq", arity: 3, flags: write | reads, keys: one, run: delifeq, refused: zero, summary: "Frees a lock if its token is the one given."},
-		{name: "unlock", arity: 3, flags: write | reads, keys: one, run: unlock, refused: zero, takes: []argument{named, token}, summary: "Frees a lock if its token is the one given: UNLOCK name token gives 1 or 0."},
+		{name: "unlock", arity: 3, flags: write | reads, keys: one, run: unlock, refused: zero, summary: "Frees a lock if its token is the one given: UNLOCK name token gives 1 or 0."},
 		{name: "expire", arity: -3, flags: write | reads, keys: one, run: expireIn, refused: zero, summary: "Ends a lease in seconds from now."},
 		{name: "pexpire", arity: -3, flags: write | reads, keys: one, run: pexpireIn, refused: zero, summary: "Ends a lease in milliseconds from now."},
 		{name: "expireat", arity: -3, flags: write | reads, keys: one, run: expireAt, refused: zero, summary: "Ends a lease at a Unix time in seconds."},
@@ -100,13 +94,13 @@ func table() []*command {
 		{name: "pttl", arity: 2, flags: readonly | reads, keys: one, run: ttlMillis, summary: "Returns what is left of a lease in milliseconds."},
 		{name: "expiretime", arity: 2, flags: readonly | reads, keys: one, run: endsSeconds, summary: "Returns the Unix time in seconds when a lease ends."},
 		{name: "pexpiretime", arity: 2, flags: readonly | reads, keys: one, run: endsMillis, summary: "Returns the Unix time in milliseconds when a lease ends."},
-		{name: "lockinfo", arity: 2, flags: readonly | reads | noscript, keys: one, run: lockinfo, takes: []argument{named}, summary: "Returns all that is known of a lock."},
+		{name: "lockinfo", arity: 2, flags: readonly | reads | noscript, keys: one, run: lockinfo, summary: "Returns all that is known of a lock."},
 
 		// To look at all locks.
 		{name: "keys", arity: 2, flags: readonly | barrier | noscript, keys: none, serve: keys, summary: "Lists the locks that are held."},
 		{name: "scan", arity: -2, flags: readonly | barrier | noscript, serve: scan, summary: "Lists the locks that are held, page by page."},
 		{name: "dbsize", arity: 1, flags: readonly | barrier | noscript, serve: dbsize, summary: "Counts the locks that are held."},
-		{name: "locks", arity: -1, flags: readonly | barrier | noscript, serve: locks, takes: []argument{match, count}, summary: "Describes the locks that are held: LOCKS [MATCH pattern] [COUNT n]."},
+		{name: "locks", arity: -1, flags: readonly | barrier | noscript, serve: locks, summary: "Describes the locks that are held: LOCKS [MATCH pattern] [COUNT n]."},
 		{name: "flushdb", arity: -1, flags: write | barrier | noscript, start: flush, summary: "Is refused while locks are held, unless they may be flushed."},
 		{name: "flushall", arity: -1, flags: write | barrier | noscript, start: flush, summary: "Is refused while locks are held, unless they may be flushed."},
 
@@ -127,8 +121,8 @@ func table() []*command {
 		{name: "unsubscribe", arity: -1, flags: pubsub | noscript | attending | settles, serve: unsubscribe, summary: "Ends SUBSCRIBE, for the channels named or for all."},
 		{name: "punsubscribe", arity: -1, flags: pubsub | noscript | attending | settles, serve: unsubscribe, summary: "Ends PSUBSCRIBE, for the patterns named or for all."},
 		{name: "sunsubscribe", arity: -1, flags: pubsub | noscript | attending | settles, serve: unsubscribe, summary: "Ends SSUBSCRIBE, for the channels named or for all."},
-		{name: "publish", arity: 3, flags: pubsub | spreads | barrier, run: publishLater, serve: publish, summary: "Sends a message to all who ask for its channel."},
-		{name: "spublish", arity: 3, flags: pubsub | spreads | barrier, run: publishLater, serve: publish, summary: "Sends a message to all who ask for its shard channel."},
+		{name: "publish", arity: 3, flags: pubsub | spreads, run: publishLater, serve: publish, start: inTurn, summary: "Sends a message to all who ask for its channel."},
+		{name: "spublish", arity: 3, flags: pubsub | spreads, run: publishLater, serve: publish, start: inTurn, summary: "Sends a message to all who ask for its shard channel."},
 		{name: "pubsub", arity: -2, flags: container | noscript, summary: "Looks at who asks for messages."},
 		{name: "pubsub|channels", arity: -2, flags: pubsub, run: pubsubChannels, summary: "Lists the channels that somebody asks for: CHANNELS [pattern]."},
 		{name: "pubsub|numsub", arity: -2, flags: pubsub, run: pubsubCount, summary: "Counts who asks for each channel; patterns do not count."},
@@ -152,15 +146,16 @@ func table() []*command {
 		{name: "client|info", arity: 2, flags: noscript, serve: clientInfo, summary: "Describes the connection."},
 		{name: "client|list", arity: -2, flags: admin | noscript, serve: clientList, summary: "Describes all connections."},
 		{name: "client|kill", arity: -3, flags: admin | noscript, serve: clientKill, summary: "Closes connections."},
+		{name: "client|unblock", arity: -3, flags: admin | noscript, serve: clientUnblock, summary: "Ends the wait of another connection."},
 		{name: "client|no-evict", arity: 3, flags: admin | noscript, serve: clientSwitch, summary: "Is accepted: connections are not evicted."},
 		{name: "client|no-touch", arity: 3, flags: noscript, serve: clientSwitch, summary: "Is accepted: locks are not evicted."},
 
 		// The server.
 		{name: "time", arity: 1, run: timeOfDay, summary: "Returns the time of day."},
-		{name: "info", arity: -1, flags: noscript | barrier, serve: info, summary: "Describes the server, its stores and its leases."},
+		{name: "info", arity: -1, flags: noscript, serve: info, start: inTurn, summary: "Describes the server, its stores and its leases."},
 		{name: "stores", arity: 1, flags: noscript, serve: stores, summary: "Describes every store."},
 		{name: "role", arity: 1, flags: noscript, serve: role, summary: "Returns that this is a master."},
-		{name: "wait", arity: 3, flags: noscript | barrier, serve: wait, summary: "Returns how many stores are up: what was granted is in enough of them."},
+		{name: "wait", arity: 3, flags: noscript, serve: wait, start: inTurn, summary: "Returns how many stores are up: what was granted is in enough of them."},
 		{name: "config", arity: -2, flags: container | noscript, summary: "Looks at the configuration."},
 		{name: "config|get", arity: -3, flags: admin | noscript, serve: configGet, summary: "Returns settings that clients ask for."},
 		{name: "cluster", arity: -2, flags: admin | noscript, serve: noCluster, summary: "Returns that this is no cluster."},

@@ -28,6 +28,8 @@ type Tx struct {
 	final   bool
 	denied  bool // a lock was to be acquired, and is held
 
+	seized []*quorum.Lease // ended or replaced without a question whose they are
+
 	posts  []post // messages for when all this is done
 	posted int    // what they count for
 	notes  *notes // of what a client that tracks reads; else nil
@@ -67,7 +69,7 @@ func (tx *Tx) reset(cmd *command, db int, view *quorum.View) {
 	}
 	tx.slots, tx.more = tx.slots[:0], tx.more[:0]
 	tx.refused, tx.final, tx.denied = cmd.refused, false, false
-	tx.posts, tx.posted = nil, 0
+	tx.seized, tx.posts, tx.posted = tx.seized[:0], nil, 0
 	tx.decoded, tx.walked = 0, 0
 }
 

@@ -42,6 +42,11 @@ var alikeValues = map[string][]string{
 		"sadd s 3 1 2", "sadd s 1", "smembers s", "smembers none", "sismember s 1", "sismember s 9", "sismember none 1", "smismember s 1 9", "smismember none 1", "smismember s", "scard s", "scard none", "srem s 1 9", "srem none 1", "smembers s", "spop s -1", "spop s x", "spop s 1 2", "spop none", "spop none 1", "spop s 0", "srandmember none", "srandmember none 1", "srandmember s x", "srandmember s 1 2", "srandmember s 0", "srem s 2 3", "exists s", "sadd s", "set k v", "sadd k a", "smembers k", "type s",
 		"sadd one x", "spop one", "exists one", "sadd one x", "srandmember one", "srandmember one 5", "srandmember one -2", "spop one 5", "sadd i -5 10 9 100", "smembers i",
 	},
+	"pages": {
+		"hset h a 1 b 2 c 3", "hscan h 0", "hscan h 0 match a*", "hscan h 0 MATCH x COUNT 5", "hscan h 7", "hscan h x", "hscan h 0 count 0", "hscan h 0 count x", "hscan h 0 match", "hscan h 0 foo", "hscan h 0 count", "hscan none 0", "hscan none 0 foo", "hscan none x", "hscan h", "sscan h 0", "zscan h 0",
+		"sadd s 3 1 2", "sscan s 0", "sscan s 0 match 1", "sscan s 0 count 1", "sscan s 0 foo", "sscan none 0", "sscan s", "hscan s 0", "zadd z 1 a 2.5 b inf c", "zscan z 0", "zscan z 0 match b", "zscan z 0 count 100 match *", "zscan z x", "zscan none 0", "set k v", "zscan k 0", "hscan k 0", "sscan k 0", "hscan k x", "hscan k 0 foo",
+		"eval \"return redis.call('hscan',KEYS[1],0)\" 1 h", "eval \"return redis.call('zscan',KEYS[1],0,'match','b')\" 1 z",
+	},
 	"by scripts": {
 		"eval \"return redis.call('hgetall',KEYS[1])\" 1 none", "eval \"redis.call('hset',KEYS[1],'f',1.5) return redis.call('hgetall',KEYS[1])\" 1 h", "eval \"redis.call('zadd',KEYS[1],1700000000123,'a',3.5,'b') return redis.call('zrange',KEYS[1],0,-1,'withscores')\" 1 z", "eval \"return redis.call('zscore',KEYS[1],'a')\" 1 z", "eval \"return redis.call('zscore',KEYS[1],'none')\" 1 z", "eval \"return redis.call('zscore',KEYS[1],'a') + 0\" 1 z", "eval \"return redis.call('zadd',KEYS[1],'incr',1,'a')\" 1 z", "eval \"return redis.call('zpopmin',KEYS[1],2)\" 1 z",
 		"eval \"return redis.call('lpop',KEYS[1])\" 1 none", "eval \"return redis.call('lpop',KEYS[1],1)\" 1 none", "eval \"return {redis.call('hmget',KEYS[1],'f','none')}\" 1 h", "eval \"return redis.call('smembers',KEYS[1])\" 1 none", "eval \"return redis.call('lpush',KEYS[1],'x')\" 1 h", "eval \"return redis.pcall('lpush',KEYS[1],'x').err\" 1 h", "eval \"return redis.call('sismember',KEYS[1],'x')\" 1 none", "eval \"return redis.call('type',KEYS[1]).ok\" 1 h",
@@ -90,6 +95,8 @@ var differingValues = []struct{ before, line, ours, why string }{
 	{"sadd k a", "object encoding k", bulkOf("listpack"), "as Redis since 7.2"},
 	{"set k a", "append k " + strings.Repeat("x", 65536), errLine("ERR a value of 65537 bytes is longer than 65536"), "stores and journal keep every value"},
 	{"zadd k 1 a", "sort k", errLine("ERR unknown command 'sort', with args beginning with: 'k' "), "no lock needs it"},
+	{"hset k a 1", "hscan k -1", errLine("ERR invalid cursor"), "as SCAN"},
+	{"hset k a 1 b 2", "hscan k 0 novalues", "*2\r\n$1\r\n0\r\n" + arrayOf(bulkOf("a"), bulkOf("b")), "of Redis 7.4"},
 	{"", "geoadd k 1 2 a", errLine("ERR unknown command 'geoadd', with args beginning with: 'k' '1' '2' 'a' "), "no lock needs it"},
 	{"", "setbit k 1 1", errLine("ERR unknown command 'setbit', with args beginning with: 'k' '1' '1' "), "no lock needs it"},
 }

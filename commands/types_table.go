@@ -60,6 +60,7 @@ func valueCommands() []*command {
 		looks("hvals", 2, hvals, "Lists the values of a hash."),
 		looks("hlen", 2, hlen, "Counts the fields of a hash."),
 		looks("hstrlen", 3, hstrlen, "Returns the length of a field's value."),
+		looks("hscan", -3, hscan, "Lists the fields of a hash with their values, page by page."),
 
 		// Sorted sets.
 		zaddCommand,
@@ -79,6 +80,7 @@ func valueCommands() []*command {
 		looks("zrevrangebyscore", -4, zrevrangebyscore, "Lists members between two scores, the highest first."),
 		looks("zrank", 3, zrank, "Returns a member's place."),
 		looks("zrevrank", 3, zrevrank, "Returns a member's place, from the last on."),
+		looks("zscan", -3, zscan, "Lists the members of a sorted set with their scores, page by page."),
 
 		// Lists.
 		makes("lpush", -3, lpush, "Pushes elements to the left end of a list."),
@@ -104,6 +106,7 @@ func valueCommands() []*command {
 		looks("smismember", -3, smismember, "Says which members a set has."),
 		looks("scard", 2, scard, "Counts the members of a set."),
 		looks("smembers", 2, smembers, "Lists the members of a set."),
+		looks("sscan", -3, sscan, "Lists the members of a set, page by page."),
 		looks("srandmember", -2, srandmember, "Returns members of a set that nobody chose."),
 
 		// Any of them.

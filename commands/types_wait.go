@@ -22,6 +22,7 @@ type room struct {
 	dirty  map[string]bool      // guarded by mu: lists that may have an element now
 	awake  bool                 // guarded by mu: somebody is about to look at them
 	ticks  *time.Timer          // guarded by mu; nil while nobody waits
+	inside int                  // guarded by mu; how many wait
 }
 
 // A waiter is a client that waits.
@@ -125,12 +126,20 @@ func parseTimeout(b []byte) (d time.Duration, wrong string) {
 func (m *room) enter(w *waiter) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.inside++
 	for _, name := range w.names {
 		m.queues[name] = append(m.queues[name], w)
 	}
 	if m.ticks == nil {
 		m.ticks = time.AfterFunc(m.interval(w), func() { m.tick(w) })
 	}
+}
+
+// count returns how many wait.
+func (m *room) count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.inside
 }
 
 // interval is how long until the lists are looked at again.
@@ -234,12 +243,12 @@ func (m *room) heard(w *waiter, reply []byte) {
 	}
 	m.mu.Unlock()
 	if none {
-		reply = []byte(nothing(nullArray, w.call.proto))
+		reply = w.nothing()
 	}
 	m.leave(w, reply)
 }
 
-// give up is what time or the end of a connection has a waiter do, unless a try is
+// give is what time or the end of a connection has a waiter do, unless a try is
 // under way: that may have taken an element, which is the client's.
 func (m *room) give(w *waiter) {
 	m.mu.Lock()
@@ -247,14 +256,58 @@ func (m *room) give(w *waiter) {
 	w.over = true
 	m.mu.Unlock()
 	if idle {
-		m.leave(w, []byte(nothing(nullArray, w.call.proto)))
+		m.leave(w, w.nothing())
 	}
+}
+
+// nothing is the reply to a wait that came to nothing.
+func (w *waiter) nothing() []byte {
+	if w.call.unblocked.Load() {
+		return []byte("-" + errUnblocked + "\r\n")
+	}
+	return []byte(nothing(nullArray, w.call.proto))
+}
+
+// waitsInRoom returns the call of a session that waits, nil if none does. s.mu is held.
+func (s *Session) waitsInRoom() *call {
+	for c := s.under; c != nil; c = c.next {
+		if c.cmd.room != nil && c.holds {
+			return c
+		}
+	}
+	return nil
+}
+
+// clientUnblock is CLIENT UNBLOCK id [TIMEOUT | ERROR]: it ends another's wait.
+func clientUnblock(s *Session, args [][]byte) Reply {
+	failing := len(args) == 4 && is(args[3], "error")
+	if len(args) > 4 || len(args) == 4 && !failing && !is(args[3], "timeout") {
+		return sayFailure("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+	}
+	id, ok := parseInt(args[2])
+	if !ok {
+		return sayFailure(errNotInteger)
+	}
+	other := s.engine.session(uint64(id))
+	if other == nil {
+		return sayInt(0)
+	}
+	other.mu.Lock()
+	c := other.waitsInRoom()
+	other.mu.Unlock()
+	if c == nil {
+		return sayInt(0)
+	}
+	c.unblocked.Store(failing)
+	c.alarm.stop()
+	return sayInt(1)
 }
 
 // leave answers a waiter, and lets those behind it try.
 func (m *room) leave(w *waiter, reply []byte) {
 	m.mu.Lock()
 	w.over = true
+	m.inside--
 	for _, name := range w.names {
 		queue := slices.DeleteFunc(m.queues[name], func(other *waiter) bool { return other == w })
 		if len(queue) == 0 {

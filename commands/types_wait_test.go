@@ -141,3 +141,24 @@ func TestATimeoutIsRead(t *testing.T) {
 		}
 	}
 }
+
+func TestAWaitIsEndedByAnotherConnection(t *testing.T) {
+	for _, c := range []struct{ how, want string }{{"", noArray}, {" timeout", noArray}, {" ERROR", errLine(errUnblocked)}} {
+		h := newHouse(t, 0)
+		sleeper, other := h.guest(), h.guest()
+		other.expect([2]string{"client unblock 1" + c.how, no})
+		reply := sleeper.begin("blpop", "list", "0")
+		h.waiting(1)
+		if info, list := other.ask("info clients"), other.ask("client list id 1"); !strings.Contains(info, "blocked_clients:1\r\n") || !strings.Contains(list, " flags=b ") {
+			t.Errorf("while one waits: %q, %q", info, list)
+		}
+		other.expect([2]string{"client unblock 1" + c.how, yes})
+		if got := sleeper.answer(reply, "blpop"); got != c.want {
+			t.Errorf("client unblock%s: blpop = %q, want %q", c.how, got, c.want)
+		}
+		other.expect([2]string{"rpush list x", yes}, [2]string{"llen list", yes})
+		if info := other.ask("info clients"); !strings.Contains(info, "blocked_clients:0\r\n") {
+			t.Errorf("when nobody waits: %q", info)
+		}
+	}
+}

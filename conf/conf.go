@@ -31,6 +31,8 @@ type Config struct {
 	StoreTimeout  time.Duration // how long a store may take to vote
 	AllowEviction bool          // take stores that may drop locks to make room
 	AllowFlush    bool          // FLUSHDB and FLUSHALL release every lock
+	Overwrite     string        // what a plain SET over another's lock does: "refuse" or "allow"
+	RedisVersion  string        // the version of Redis that clients are told
 	RequirePass   string        // clients must AUTH with it; "" = none
 	MaxClients    int           // connections at a time
 	Admin         string        // host:port for HTTP; "" = none
@@ -60,6 +62,8 @@ var settings = []setting{
 	{"max-ttl", "longest lease, given too to locks asked for without a TTL; at most 719h", "24h", duration(func(c *Config) *time.Duration { return &c.MaxTTL }, time.Second, 719*time.Hour)},
 	{"store-timeout", "how long a store may take to vote; 1ms to 30s", "250ms", duration(func(c *Config) *time.Duration { return &c.StoreTimeout }, time.Millisecond, 30*time.Second)},
 	{"allow-flush", "let FLUSHDB and FLUSHALL release every lock of the database, or of all: true or false", "false", yesNo(func(c *Config) *bool { return &c.AllowFlush })},
+	{"overwrite", "whether a plain SET takes a lock that another token holds, as in Redis: `refuse` or allow", "refuse", oneOf(func(c *Config) *string { return &c.Overwrite }, "refuse", "allow")},
+	{"redis-version", "`VERSION` of Redis that clients are told in HELLO and INFO, by which some choose their commands", "8.4.0", version(func(c *Config) *string { return &c.RedisVersion })},
 	{"allow-eviction", "take stores whose eviction policy may drop locks: true or false", "false", yesNo(func(c *Config) *bool { return &c.AllowEviction })},
 	{"requirepass", "`PASSWORD` that clients must AUTH with", "", text(func(c *Config) *string { return &c.RequirePass })},
 	{"max-clients", "connections at a time; 1 to 1000000", "10000", number(func(c *Config) *int { return &c.MaxClients }, 1, 1_000_000)},

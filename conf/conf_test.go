@@ -44,10 +44,11 @@ func TestNothingGivenIsTheEmbeddedDefault(t *testing.T) {
 	want := Config{
 		Listen: "127.0.0.1:6380", Strategy: "majority", DataDir: "holdfast-data", MaxTTL: 24 * time.Hour,
 		StoreTimeout: 250 * time.Millisecond, MaxClients: 10000, LogFormat: "text", LogLevel: "info",
+		Overwrite: "refuse", RedisVersion: "8.4.0",
 	}
 	if c.Listen != want.Listen || c.Strategy != want.Strategy || c.DataDir != want.DataDir || c.MaxTTL != want.MaxTTL ||
 		c.StoreTimeout != want.StoreTimeout || c.MaxClients != want.MaxClients || c.LogFormat != want.LogFormat ||
-		c.LogLevel != want.LogLevel || len(c.Stores) != 0 || c.AllowEviction || c.Admin != "" || c.RequirePass != "" {
+		c.LogLevel != want.LogLevel || c.Overwrite != want.Overwrite || c.RedisVersion != want.RedisVersion || len(c.Stores) != 0 || c.AllowEviction || c.Admin != "" || c.RequirePass != "" {
 		t.Errorf("Load() = %+v, want %+v", c, want)
 	}
 }
@@ -58,6 +59,8 @@ listen = "127.0.0.1:1"
 max_ttl = "1h"
 strategy = "unanimous"
 max_clients = 7
+overwrite = "allow"
+redis_version = "7.2.4"
 allow_eviction = true
 store = ["redis://a:1", "memcached://b:2"]
 `)
@@ -67,7 +70,7 @@ store = ["redis://a:1", "memcached://b:2"]
 	if err != nil {
 		t.Fatalf("Load() = %v", err)
 	}
-	if c.Listen != "127.0.0.1:3" || c.MaxTTL != 2*time.Hour || c.Strategy != "unanimous" || c.MaxClients != 7 || !c.AllowEviction {
+	if c.Listen != "127.0.0.1:3" || c.MaxTTL != 2*time.Hour || c.Strategy != "unanimous" || c.MaxClients != 7 || !c.AllowEviction || c.Overwrite != "allow" || c.RedisVersion != "7.2.4" {
 		t.Errorf("Load() = %+v, want listen by flag, max-ttl by environment, the rest by file", c)
 	}
 	if want := []Store{{URL: "redis://a:1"}, {URL: "memcached://b:2"}}; !slices.Equal(c.Stores, want) {
@@ -95,6 +98,9 @@ func TestWhatIsWrongIsRefusedWithItsPlace(t *testing.T) {
 		{args: []string{"--store-timeout", "soon"}, want: []string{"--store-timeout", `"soon"`}},
 		{args: []string{"--strategy", "most"}, want: []string{"majority or unanimous"}},
 		{args: []string{"--listen", "nowhere"}, want: []string{"listen", "missing port"}},
+		{args: []string{"--overwrite", "yes"}, want: []string{"--overwrite", "refuse or allow"}},
+		{args: []string{"--redis-version", "8.4"}, want: []string{"--redis-version", "8.4.0"}},
+		{file: "redis_version = '7.x.1'", want: []string{"redis_version in", "three numbers"}},
 		{args: []string{"--max-clients", "0"}, want: []string{"1 to 1000000"}},
 		{args: []string{"--store", "127.0.0.1:6379"}, want: []string{"store 1"}},
 		{args: []string{"--store", "redis://u:secret@h:1", "--store", "redis://h:1"}, want: []string{"store 2", "listed twice"}},

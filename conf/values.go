@@ -27,6 +27,23 @@ func oneOf(field func(*Config) *string, choices ...string) setter {
 	}
 }
 
+// version wants three numbers: that is what clients take apart.
+func version(field func(*Config) *string) setter {
+	return func(c *Config, value string) error {
+		parts := strings.Split(value, ".")
+		good := len(parts) == 3
+		for _, part := range parts {
+			_, err := strconv.ParseUint(part, 10, 16)
+			good = good && err == nil
+		}
+		if !good {
+			return fmt.Errorf("%q: want three numbers, such as 8.4.0", value)
+		}
+		*field(c) = value
+		return nil
+	}
+}
+
 // duration wants a unit: a bare number could be anything.
 func duration(field func(*Config) *time.Duration, least, most time.Duration) setter {
 	return func(c *Config, value string) error {

@@ -75,6 +75,9 @@ func (c contending) round(ctx context.Context) {
 		return
 	}
 	h.fence, h.sent, h.from = g.fence(), sent.Sub(c.start), got.Sub(c.start)
+	if g, ok := g.(interface{ shared() bool }); ok {
+		h.shared = g.shared()
+	}
 	end := g.until(sent, ttl)
 	if c.dice.IntN(4) == 0 && pause(ctx, min(ttl/3, time.Until(end))) {
 		end = c.extend(within, g, h, ttl, end)
@@ -89,7 +92,13 @@ func (c contending) round(ctx context.Context) {
 	h.to = min(h.release.sent, h.end)
 	h.release.outcome = c.release(within, g, h, end)
 	h.release.answered = time.Since(c.start)
-	c.history.add(h)
+	all := []string{h.lock}
+	if g, ok := g.(interface{ holds() []string }); ok {
+		all = g.holds()
+	}
+	for _, h.lock = range all {
+		c.history.add(h)
+	}
 }
 
 // extend asks for more time, and returns when the hold ends now.

@@ -25,6 +25,8 @@ const (
 const (
 	tortureClients = 12
 	controlClients = 6
+	sharingClients = 6
+	pairingClients = 4
 	tortureLocks   = 5
 )
 
@@ -139,7 +141,8 @@ func (s scenario) seats(t *testing.T) (all []*seat) {
 // A report is what became of a scenario.
 type report struct {
 	ours, control *history
-	deeds         int // of ours, that the model allows
+	shared, pairs *history // of locks whose values are more than a token, and of two at a time
+	deeds         int      // of ours, that the model allows
 }
 
 // TestTortureLetsNoTwoHoldOneLock has many clients contend for few locks while
@@ -191,7 +194,7 @@ func (s scenario) run(t *testing.T, lasts time.Duration, dice *rand.Rand) report
 		voters, redises = append(voters, seat.store), append(redises, seat.redis())
 	}
 	x.proxies = s.programs(t, voters)
-	r := report{ours: &history{}, control: &history{}}
+	r := report{ours: &history{}, control: &history{}, shared: &history{}, pairs: &history{}}
 	start := time.Now()
 	t.Logf("times are since %s", start.Format("15:04:05.000"))
 	ctx, stop := context.WithCancel(t.Context())
@@ -210,18 +213,31 @@ func (s scenario) run(t *testing.T, lasts time.Duration, dice *rand.Rand) report
 		// Half of them soon ask elsewhere; the others wait for who is silent.
 		return newProxied(t, addresses(x.proxies), i%2 == 0, time.Duration(i/2%2)*hurry)
 	})
+	hurried := func(i int) proxied {
+		return newProxied(t, addresses(x.proxies), false, time.Duration(i%2)*hurry)
+	}
+	enlist(r.shared, "shared", sharingClients, func(i int) contender { return sharing{hurried(i)} })
+	enlist(r.pairs, "pairs", pairingClients, func(i int) contender {
+		if i == 0 {
+			return hurried(i) // one that takes single ones of them
+		}
+		return pairing{hurried(i), lockNames("pairs")}
+	})
 	enlist(r.control, "control", controlClients, func(int) contender { return newDirect(t, redises) })
 	// On a busy machine it takes longer until there is enough to judge by.
 	const patience = 12
 	x.run(s.inflict, func() bool {
 		past := time.Since(start)
-		return past >= lasts && (r.ours.enough() || past >= patience*lasts)
+		read, written := r.shared.both()
+		return past >= lasts && (r.ours.enough() && r.pairs.enough() && r.shared.enough() && min(read, written) >= tortureLocks || past >= patience*lasts)
 	})
 	r.ours.lasted = time.Since(start)
 	stop()
 	clients.Wait()
 	mayLose := s.loses && s.proxies > 1 && s.once()
 	r.ours.judge(t, mayLose)
+	r.shared.judge(t, mayLose)
+	r.pairs.judge(t, mayLose)
 	if !mayLose {
 		r.deeds = r.ours.linear(t, os.Getenv(tortureFolder))
 	}
@@ -242,15 +258,17 @@ func lockNames(prefix string) (names []string) {
 func table(chosen []scenario, reports []report) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "scenario\tholds\trefused\terrors\tlost\toverlaps\tstandstill\tdeeds\tredsync: holds\trefused\terrors\tlost\toverlaps\t")
+	fmt.Fprintln(w, "scenario\tholds\trefused\terrors\tlost\toverlaps\tstandstill\tdeeds\tread\twritten\toverlaps\tpaired\toverlaps\tredsync: holds\trefused\terrors\tlost\toverlaps\t")
 	for i, r := range reports {
 		if r.ours == nil {
 			continue // it failed before it began
 		}
 		ours, control := r.ours, r.control
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%v\t%d\t%d\t%d\t%d\t%d\t%d\t\n", chosen[i],
+		read, written := r.shared.both()
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%v\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", chosen[i],
 			len(ours.holds), ours.denied, ours.failed, len(ours.lost), len(ours.overlaps()),
 			ours.standstill().Round(time.Millisecond), r.deeds,
+			read, written, len(r.shared.overlaps()), len(r.pairs.holds), len(r.pairs.overlaps()),
 			len(control.holds), control.denied, control.failed, len(control.lost), len(control.overlaps()))
 	}
 	w.Flush()

@@ -15,6 +15,7 @@ import (
 //	'e' number         an era, numbered from 1, 8 bytes, big end first
 //	's' number         a proxy that was seen, numbered from 1, 8 bytes, big end first
 //	'l' lock           the lease of a lock, under the lock's name
+//	'x' digest         a script, under the SHA-1 of its text, 20 bytes
 //
 // Every value is
 //
@@ -35,6 +36,7 @@ import (
 //	m limit            uint, the high-water mark: above all numbers given out
 //	m label            the rest: what the proxy calls itself
 //	m config           the rest: the last configuration
+//	x digest           the rest: its text
 //	s number           the rest, never empty: what was seen, each number another
 //	e number           bytes, the boot id; int, the last checkpoint of its clock
 //	l lock             flags, one byte: 1 pending, 2 replaces a lease
@@ -68,10 +70,11 @@ const (
 )
 
 const (
-	metaPrefix  = 'm'
-	eraPrefix   = 'e'
-	seenPrefix  = 's'
-	leasePrefix = 'l'
+	metaPrefix   = 'm'
+	eraPrefix    = 'e'
+	seenPrefix   = 's'
+	leasePrefix  = 'l'
+	scriptPrefix = 'x'
 )
 
 const (

@@ -69,6 +69,7 @@ type Journal struct {
 	opts     Options
 	engine   *engine
 	instance string
+	scripts  [][]byte // as they were when it was opened
 
 	// Of Commit, and of replay before it.
 	eras  eras

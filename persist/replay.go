@@ -29,6 +29,9 @@ func (j *Journal) replay() (quorum.History, error) {
 	if err != nil {
 		return quorum.History{}, err
 	}
+	if j.scripts, err = j.readScripts(); err != nil {
+		return quorum.History{}, err
+	}
 	entries, err := j.readLeases()
 	return quorum.History{Entries: entries, Birth: birth, Limit: j.limit, Seen: seen}, err
 }
@@ -223,7 +226,7 @@ func (j *Journal) scan(prefix byte, each func(key, payload []byte) error) error 
 
 // unreadable says which key is not what we wrote.
 func unreadable(key []byte, err error) error {
-	kind := map[byte]string{metaPrefix: "setting", eraPrefix: "era", seenPrefix: "seen", leasePrefix: "lease"}[key[0]]
+	kind := map[byte]string{metaPrefix: "setting", eraPrefix: "era", seenPrefix: "seen", leasePrefix: "lease", scriptPrefix: "script"}[key[0]]
 	return fmt.Errorf("%s %.100q: %w", kind, key[1:], err)
 }
 

@@ -334,15 +334,15 @@ func (c *Core) prepare(a *attempt, p int) {
 	// Each part has a number of its own: of two names of one bucket, the second
 	// would else be refused for the first one's mark.
 	version := c.number()
-	fence := version
+	fence, by := version, a.op.By
 	if part.Renew && part.Prev != nil && part.Prev.Version != 0 {
-		fence = part.Prev.Fence
+		fence, by = part.Prev.Fence, part.Prev.By
 		if c.breaks&breakVersion != 0 {
 			version = part.Prev.Version
 		}
 	}
 	a.next[p] = &Lease{
 		Name: part.Name, Value: part.Value, Fence: fence, Version: version,
-		TTL: part.TTL, Until: Until(a.start, part.TTL), Untimed: part.Untimed,
+		TTL: part.TTL, Until: Until(a.start, part.TTL), Untimed: part.Untimed, By: by,
 	}
 }

@@ -13,13 +13,14 @@ type Lease struct {
 	Fence   Number // the change that made the lease: its fencing token
 	Version Number // the last change to it
 	TTL     time.Duration
-	Until   Time // the cautious end, see [Until]
-	Untimed bool // asked for without a TTL, and given the longest there is
-	Foreign bool // seen in the stores, not in our table: somebody else's
-	Opaque  bool // Foreign, and not readable as a value
-	long    bool // stores were asked to keep its copy for longer than TTL
-	last    Time // Foreign: when the last copy that was seen is over for sure
-	agreed  bool // Foreign: enough stores had this very version
+	Until   Time   // the cautious end, see [Until]
+	Untimed bool   // asked for without a TTL, and given the longest there is
+	By      uint64 // who asked for it, see [Op]; 0 after a restart, and of a peer's
+	Foreign bool   // seen in the stores, not in our table: somebody else's
+	Opaque  bool   // Foreign, and not readable as a value
+	long    bool   // stores were asked to keep its copy for longer than TTL
+	last    Time   // Foreign: when the last copy that was seen is over for sure
+	agreed  bool   // Foreign: enough stores had this very version
 }
 
 // latest returns when every copy of the lease is over for sure.

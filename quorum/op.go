@@ -24,6 +24,9 @@ type Op struct {
 	// [Keeper.Resume] with the plan, once.
 	Start func(view *View)
 
+	// By is who asks, a number that the caller knows it by; 0: that is not known.
+	By uint64
+
 	// Done hears the result, once. It must be brief, and is called without the
 	// mutex.
 	Done func(Result)

@@ -196,32 +196,60 @@ func TestWhatIsFoundBesideALeaseOfOurs(t *testing.T) {
 	}
 }
 
-// A hand-over through a peer that a quorum granted, and of which one store knows
-// nothing yet and another can't tell: whoever holds now is not told otherwise.
+// A change through a peer that a quorum granted, and of which one store knows
+// nothing yet and another can't tell: whoever holds now is not told otherwise. It
+// may be a hand-over, or one who shares the lock came in: then the lease is the
+// same, and its value another.
 func TestWhoeverMayHoldIsNotTurnedAwayForASilentStore(t *testing.T) {
-	for what, taken := range map[string]bool{"the peer's change was granted": true, "it was not": false} {
+	for what, c := range map[string]struct {
+		taken, shared bool
+		want          Outcome
+	}{
+		"a hand-over was granted":                 {taken: true, want: Changed},
+		"it was not":                              {want: Unchanged},
+		"one more of those who share was granted": {taken: true, shared: true, want: Changed},
+		"he was not, and nobody can tell":         {shared: true, want: Failed},
+	} {
 		g := newGroup(t, 3)
 		lease := g.holds("orders", "old", groupTTL/2)
-		next := &Copy{Value: []byte("new"), Fence: MakeNumber(lease.Version.Count()+100, 2), Version: MakeNumber(lease.Version.Count()+100, 2)}
+		number := MakeNumber(lease.Version.Count()+100, 2)
+		next := &Copy{Value: []byte("new"), Fence: number, Version: number}
+		if c.shared {
+			next.Fence = lease.Fence
+		}
 		g.place("orders", next, groupTTL/2, 1)
 		op := g.submit(extending("orders", "new", groupTTL/2))
 		g.turn(0, 1)
 		f := g.send(2) // it acts, and its answer is lost
 		g.lose(f)
-		if taken {
+		if c.taken {
 			g.place("orders", next, groupTTL/2, 0, 2)
 		} else {
 			g.place("orders", lease.Copy(), groupTTL/2, 1)
 		}
 		g.connect(2)
 		g.rest()
-		want := Unchanged
-		if taken {
-			want = Changed
+		if r := g.result(op); r.Outcome != c.want {
+			t.Errorf("%s: who holds by it and extends is told %v (%v), want %v", what, r.Outcome, r.Err, c.want)
 		}
-		if r := g.result(op); r.Outcome != want {
-			t.Errorf("%s: who holds by it and extends is told %v (%v), want %v", what, r.Outcome, r.Err, want)
-		}
+	}
+}
+
+// The other way round: what was found is the newer one, and may be undone.
+func TestWhoeverMayStillHoldIsNotTurnedAwayForAChangeUnderWay(t *testing.T) {
+	g := newGroup(t, 3)
+	before := peersLease("both", 5000)
+	after := &Copy{Value: []byte("one"), Fence: before.Fence, Version: MakeNumber(5001, 2)}
+	g.place("orders", before, time.Minute, 0, 1, 2)
+	g.place("orders", after, time.Minute, 0)
+	op := g.submit(extending("orders", "both", groupTTL/2))
+	g.turn(0, 1)
+	g.lose(g.send(2))
+	g.place("orders", before, time.Minute, 0) // it is undone
+	g.connect(2)
+	g.rest()
+	if r := g.result(op); r.Outcome != Changed {
+		t.Errorf("who holds and extends is told %v (%v), want it extended", r.Outcome, r.Err)
 	}
 }
 

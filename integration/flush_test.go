@@ -1,0 +1,48 @@
+package integration
+
+import (
+	"testing"
+	"time"
+)
+
+func TestAFlushThatIsAllowedFreesEveryLockForGood(t *testing.T) {
+	t.Parallel()
+	all := startStores(t, "redis", "redis", "memcached")
+	p := startHoldfast(t, flags(all, "--allow-flush", "true")...)
+	c := strict(t, p.addr)
+	names := []string{"orders", "parcels", "invoices"}
+	for _, name := range names {
+		mustAcquire(t, c, name, time.Minute)
+	}
+	if err := c.FlushDB(t.Context()).Err(); err != nil {
+		t.Errorf("flushdb: %v", err)
+	}
+	mustAcquire(t, c, "later", time.Minute) // with which the journal has all before it
+	wantWords(t, "the log", p.logs.String(), "locks.flushed", "FLUSHDB by connection", "ends 3 leases")
+	p.kill()
+	p.start()
+	p.settle()
+	c = strict(t, p.addr)
+	wantHeld(t, c, "later")
+	for _, name := range names {
+		mustAcquire(t, c, name, time.Minute)
+	}
+}
+
+func TestSetTakesALockOnlyWhereThatIsAllowed(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"refuse", "allow"} {
+		p := startHoldfast(t, flags(startStores(t, "redis", "redis", "memcached"), "--overwrite", how, "--redis-version", "7.2.4")...)
+		holder, c := strict(t, p.addr), strict(t, p.addr)
+		token := mustAcquire(t, holder, how, time.Minute)
+		err := c.Set(t.Context(), how, "another", time.Minute).Err()
+		if allowed := how == "allow"; allowed != (err == nil) {
+			t.Errorf("--overwrite %s: SET over a lock: %v", how, err)
+		} else if allowed {
+			token = "another"
+			wantWords(t, "the log", p.logs.String(), "lock.taken_out")
+		}
+		wantHolder(t, c, how, token)
+		wantWords(t, "INFO", c.Info(t.Context(), "server").Val(), "redis_version:7.2.4")
+	}
+}
