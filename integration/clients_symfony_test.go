@@ -110,7 +110,7 @@ func TestOldAndNewSymfonyKeepEachOtherOut(t *testing.T) {
 
 func TestSymfonysHoldersComeAndGoThroughAnyPeer(t *testing.T) {
 	t.Parallel()
-	group := startGroup(t, startStores(t, "redis", "redis", "memcached"))
+	group := startGroup(t, startStores(t, "redis", "redis", "memcached"), "--store-timeout", "5s")
 	var ports []string
 	for _, addr := range addresses(group) {
 		_, port, err := net.SplitHostPort(addr)
