@@ -182,6 +182,7 @@ func (c *Core) judge(now Time, a *attempt) {
 		}
 		c.lose(now, a, Result{Outcome: Held})
 	case mute >= 0:
+		a.retry = c.split(a, mute)
 		c.lose(now, a, Result{Outcome: Failed, Err: c.noQuorum(a, mute)})
 	case won && (a.onDisk || c.breaks&breakJournalFirst != 0):
 		c.win(now, a)
@@ -233,6 +234,17 @@ func (c *Core) outrun(a *attempt) bool {
 		}
 	}
 	return false
+}
+
+// split reports whether an attempt to have a free lock lost on part p because a
+// peer wanted it at the same moment: enough stores answered, and each of the two
+// got some. A look into the stores tells whether the other one has it now. Without
+// one, an error would say that too few stores are there.
+func (c *Core) split(a *attempt, p int) bool {
+	if !c.peered() || slices.ContainsFunc(a.parts, func(part Part) bool { return part.Prev != nil || part.Drop }) {
+		return false
+	}
+	return a.counts[p].Refused > 0 && a.counts[p].Granted+a.counts[p].Refused >= c.cfg.Need
 }
 
 // hopeless returns an error if so many stores are down that no vote can be won:

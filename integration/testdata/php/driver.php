@@ -77,9 +77,7 @@ final class Driver
         foreach ($everyone as $who) {
             $child = pcntl_fork();
             if ($child === 0) {
-                pcntl_alarm(25); // nobody may be left to end it
-                $this->add($this->connected($who), $name, $file);
-                exit(0);
+                exit($this->add($who, $name, $file));
             }
             $children[] = $child;
         }
@@ -93,14 +91,23 @@ final class Driver
         return true;
     }
 
-    private function add(Locker $client, string $name, string $file): void
+    // add is what one of them does. It returns the exit status.
+    private function add(string $who, string $name, string $file): int
     {
-        for ($round = 0; $round < ROUNDS; $round++) {
-            $client->guarded($name, function () use ($file) {
-                $n = (int) file_get_contents($file);
-                usleep(500); // room for somebody who does not wait
-                file_put_contents($file, $n + 1);
-            });
+        pcntl_alarm(25); // nobody may be left to end it
+        try {
+            $client = $this->connected($who);
+            for ($round = 0; $round < ROUNDS; $round++) {
+                $client->guarded($name, function () use ($file) {
+                    $n = (int) file_get_contents($file);
+                    usleep(500); // room for somebody who does not wait
+                    file_put_contents($file, $n + 1);
+                });
+            }
+            return 0;
+        } catch (Throwable $e) {
+            fwrite(STDERR, "$who does not count on: " . described($e) . "\n");
+            return 1;
         }
     }
 }

@@ -97,7 +97,10 @@ final class MoodleLocker extends Locker
         if (!$this->redis->setnx($name, $this->who)) {
             return false;
         }
-        return $this->seconds === 0 || $this->redis->expire($name, $this->seconds);
+        if ($this->seconds > 0) {
+            $this->redis->expire($name, $this->seconds);
+        }
+        return true;
     }
 
     public function forever(string $name): bool
