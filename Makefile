@@ -62,8 +62,8 @@ torture: tools
 compat: tools
 	@.ci/need ip=iproute2 unshare=util-linux
 	$(GO) test -count 1 -run '^$$' ./integration github.com/bsm/redislock
-	unshare $$([ $$(id -u) = 0 ] || echo --map-root-user) --net sh -c 'ip link set lo up && \
-		COMPAT=all $(GO) test -count 1 -timeout 30m -run TestTheirOwnTests ./integration -v'
+	unshare $$([ $$(id -u) = 0 ] || echo --map-root-user) --net sh -c "ip link set lo up && \
+		COMPAT=all $(GO) test -count 1 -timeout 30m -run 'TheirOwnTests|LocksAsUsual' ./integration -v"
 
 bench: tools
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime 2s ./integration

@@ -14,11 +14,10 @@ var knownInGo = map[string]string{
 	"Example":                  "a lock is kept for 1 % and 2 ms longer than asked for, and shows for as long as it is kept",
 }
 
-// runGoSuite runs the tests of a package among our dependencies. They look for
-// Redis where it usually is.
-func runGoSuite(t *testing.T, name string) {
+// runGoSuite starts the program where Redis usually is, and runs the tests of a
+// package among our dependencies, which look for it there.
+func runGoSuite(t *testing.T, name string, p *program) {
 	t.Helper()
-	p := newHoldfast(t, "--allow-flush", "true")
 	p.addr = "127.0.0.1:6379"
 	p.start()
 	p.settle()

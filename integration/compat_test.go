@@ -2,6 +2,7 @@ package integration
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -100,27 +101,31 @@ var nodeSuites = []nodeSuite{
 func TestTheirOwnTestsPass(t *testing.T) {
 	t.Parallel()
 	_, all := os.LookupEnv(compatVariable)
-	for _, suite := range nodeSuites {
-		t.Run(suite.name, func(t *testing.T) {
-			t.Parallel()
-			suite.run(t, startHoldfast(t, "--allow-flush", "true"), all)
-		})
-		if all {
-			t.Run(suite.name+" over stores", func(t *testing.T) {
+	for _, over := range [][]string{{}, {"redis", "redis", "memcached"}} {
+		if len(over) > 0 && !all {
+			break
+		}
+		serve := func(t *testing.T) *program {
+			return newHoldfast(t, flags(startStores(t, over...), "--allow-flush", "true")...)
+		}
+		for _, suite := range nodeSuites {
+			t.Run(fmt.Sprint(suite.name, over), func(t *testing.T) {
 				t.Parallel()
-				stores := startStores(t, "redis", "redis", "memcached")
-				suite.run(t, startHoldfast(t, flags(stores, "--allow-flush", "true")...), all)
+				suite.run(t, serve(t), all)
 			})
 		}
-	}
-	if all {
-		t.Run("redislock for Go", func(t *testing.T) { runGoSuite(t, "github.com/bsm/redislock") })
+		if all { // one after another: there is one port for them
+			const redislock = "github.com/bsm/redislock"
+			t.Run(fmt.Sprint(redislock, over), func(t *testing.T) { runGoSuite(t, redislock, serve(t)) })
+		}
 	}
 }
 
-// run runs the tests in a copy of the package.
+// run starts the program and runs the tests, in a copy of the package.
 func (s nodeSuite) run(t *testing.T, p *program, all bool) {
 	t.Helper()
+	p.start()
+	p.settle()
 	modules, err := filepath.Abs("testdata/node/node_modules")
 	if err != nil {
 		t.Fatal(err)

@@ -40,14 +40,19 @@ type place struct {
 	stores []*store
 }
 
-// places starts a holdfast on its own and one over stores.
+// places starts a holdfast on its own and one over stores. With COMPAT there is a
+// Redis too: whatever is expected of us is so there.
 func places(t *testing.T) []place {
 	t.Helper()
-	all := startStores(t, "redis", "redis", "memcached")
-	return []place{
+	stores := startStores(t, "redis", "redis", "memcached")
+	all := []place{
 		{name: "embedded", addr: startHoldfast(t).addr},
-		{name: "stores", addr: startHoldfast(t, flags(all)...).addr, stores: all},
+		{name: "stores", addr: startHoldfast(t, flags(stores)...).addr, stores: stores},
 	}
+	if _, compat := os.LookupEnv(compatVariable); compat {
+		all = append(all, place{name: "redis", addr: storetest.StartRedis(t).Addr()})
+	}
+	return all
 }
 
 // everyLibrary runs a test for each library in each place, by drivers that
