@@ -23,20 +23,23 @@ const dial = async (name, port) => {
 };
 
 // It waits for as long as it takes, and asks again whatever goes wrong, so to be
-// refused is to be kept waiting.
+// refused is to be kept waiting; who gives up takes the client away from it.
 const redisLock = async (port) => {
-	const client = await dial('redis-4', port);
-	const lock = require('redis-lock')(client, POLL);
+	const locker = async () => {
+		const client = await dial('redis-4', port);
+		return { client, lock: require('redis-lock')(client, POLL) };
+	};
+	const patient = await locker();
 	return {
 		async acquire(name, millis) {
-			const waiting = lock(name, millis);
-			const release = await Promise.race([waiting, delay(200, false)]);
+			const { client, lock } = await locker();
+			const release = await Promise.race([lock(name, millis), delay(1000, false)]);
 			if (!release) {
-				waiting.then((late) => late());
+				await client.quit(); // what it has asked is answered by then
 			}
 			return release;
 		},
-		wait: lock,
+		wait: patient.lock,
 		release: async (release) => await release() === 1,
 	};
 };
