@@ -86,8 +86,23 @@ func (c *Copy) Encode() []byte {
 	if c.Version == 0 {
 		return c.Value
 	}
-	b := make([]byte, 0, len(c.Value)+suffixLen)
+	return c.AppendTo(make([]byte, 0, c.Len()))
+}
+
+// Len returns how many bytes Encode returns.
+func (c *Copy) Len() int {
+	if c.Version == 0 {
+		return len(c.Value)
+	}
+	return len(c.Value) + suffixLen
+}
+
+// AppendTo appends what Encode returns.
+func (c *Copy) AppendTo(b []byte) []byte {
 	b = append(b, c.Value...)
+	if c.Version == 0 {
+		return b
+	}
 	b = append(b, '~')
 	b = appendHex(b, uint64(c.Fence))
 	b = append(b, '.')
