@@ -30,7 +30,8 @@ type script struct {
 	digest digest
 	sha    string // the digest in hex
 	proto  *lua.FunctionProto
-	size   int // of its text
+	plain  *plainScript // nil if it is none
+	size   int          // of its text
 }
 
 // scripts keeps the scripts that clients sent lately, for all sessions, and runs
@@ -84,11 +85,11 @@ func (s *scripts) load(text []byte) (*script, error) {
 	if known := s.find(d); known != nil {
 		return known, nil
 	}
-	proto, err := compile(text)
+	proto, plain, err := compile(text)
 	if err != nil {
 		return nil, err
 	}
-	made := &script{digest: d, sha: hex.EncodeToString(d[:]), proto: proto, size: len(text)}
+	made := &script{digest: d, sha: hex.EncodeToString(d[:]), proto: proto, plain: plain, size: len(text)}
 	s.keep(made)
 	return made, nil
 }
@@ -187,6 +188,17 @@ func (c *call) runOnWorker(op *quorum.Op, view *quorum.View, decide func(*quorum
 // becomes one change. A script that ends by an error has changed nothing, where
 // Redis leaves what it had done so far: an error must not leave a lock behind.
 func (c *call) decideByScript(view *quorum.View) quorum.Plan {
+	if !c.show(view) {
+		return c.conclude(sayFailure(errHungUp), false)
+	}
+	reply, raised := c.lua(c.job, c.cmd)
+	c.tx.refused, c.tx.final = Reply{}, false // of what the script called
+	return c.conclude(reply, !raised)
+}
+
+// show makes the call's Tx ready for its script. It reports false if the script is
+// not to be carried out any more.
+func (c *call) show(view *quorum.View) bool {
 	tx := &c.tx
 	tx.reset(c.cmd, c.db, view)
 	c.reads.again(tx)
@@ -198,12 +210,7 @@ func (c *call) decideByScript(view *quorum.View) quorum.Plan {
 		}
 		tx.show(key, name)
 	}
-	if c.session.isClosed() && !c.mayRelease() {
-		return c.conclude(sayFailure(errHungUp), false)
-	}
-	reply, raised := c.lua(c.job, c.cmd)
-	tx.refused, tx.final = Reply{}, false // of what the script called
-	return c.conclude(reply, !raised)
+	return !c.session.isClosed() || c.mayRelease()
 }
 
 // lua runs a script on the call's Tx. With raised, it failed.
