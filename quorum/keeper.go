@@ -108,6 +108,7 @@ func Open(o Options) (*Keeper, error) {
 	k.mu.Lock()
 	now := o.Clock.Now()
 	k.core = NewCore(cfg, k, o.Past, now)
+	k.opts.Past = History{} // which may be of a million leases
 	k.restored = len(k.core.leases)
 	k.core.Reserve()
 	k.leave()

@@ -8,7 +8,7 @@ import (
 // A Lease is a lock held until a deadline. It is never altered once it is in
 // the table: an extension is another Lease under the same name.
 type Lease struct {
-	Name    string
+	Name    string // of ours, the very bytes that the table has
 	Value   []byte // opaque here; for most clients their token
 	Fence   Number // the change that made the lease: its fencing token
 	Version Number // the last change to it
