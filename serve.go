@@ -35,6 +35,7 @@ const exitJournal = 3
 // serve opens everything in order, serves until ctx is done, and closes it in
 // reverse. Leases stay.
 func serve(ctx context.Context, c conf.Config, out, logs io.Writer) error {
+	paceGC()
 	log := logger(c, logs)
 	strategy, err := quorum.ParseStrategy(c.Strategy)
 	if err != nil {

@@ -234,7 +234,7 @@ func TestCloseEndsScriptsAtOnce(t *testing.T) {
 			t.Errorf("a script at the end = %q, want it stopped", got)
 		}
 	}
-	if got := h.guest().ask("eval \"return 1\" 0"); got != errLine(errClosing) {
+	if got := h.guest().ask("eval \"return 1 + 1\" 0"); got != errLine(errClosing) {
 		t.Errorf("a script after the end = %q, want %q", got, errLine(errClosing))
 	}
 }

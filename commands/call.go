@@ -16,12 +16,15 @@ type call struct {
 	proto   int
 	db      int
 	job     job // of a script
-	tx      Tx
-	answer  Reply // what to answer if what was decided is done
-	decided bool
-	changes bool // it was decided to change something
-	renews  bool // among it a lease of our own
-	tries   int  // how often the stores have turned it down
+
+	interpret bool // the script is not as plain as it looked
+	again     bool // and has done nothing yet
+	tx        Tx
+	answer    Reply // what to answer if what was decided is done
+	decided   bool
+	changes   bool // it was decided to change something
+	renews    bool // among it a lease of our own
+	tries     int  // how often the stores have turned it down
 
 	batch     *batch      // of EXEC; else nil
 	watch     *watching   // of WATCH; else nil
@@ -116,6 +119,8 @@ func (c *call) try(names []string) {
 		op.Start = func(view *quorum.View) { c.runOnWorker(op, view, c.decideBatch) }
 	case c.batch != nil:
 		op.Decide = c.decideBatch
+	case c.cmd.script != nil && c.isPlain():
+		op.Decide = c.decidePlainly
 	case c.cmd.script != nil:
 		op.Start = func(view *quorum.View) { c.runOnWorker(op, view, c.decideByScript) }
 	default:
@@ -186,6 +191,11 @@ func (c *call) conclude(answer Reply, returned bool) (plan quorum.Plan) {
 
 // done hears how it went, and answers.
 func (c *call) done(result quorum.Result) {
+	if c.again && result.Outcome == quorum.Unchanged {
+		c.again = false
+		c.try(c.op.Load().Names)
+		return
+	}
 	reply := c.answer
 	switch result.Outcome {
 	case quorum.Changed:

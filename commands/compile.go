@@ -13,21 +13,23 @@ import (
 // chunk is what Redis calls a script in its errors.
 const chunk = "user_script"
 
-// compile turns a script's text into what a [machine] runs.
-func compile(text []byte) (*lua.FunctionProto, error) {
+// compile turns a script's text into what a [machine] runs, and into a plain
+// script too if it is one, else nil.
+func compile(text []byte) (*lua.FunctionProto, *plainScript, error) {
 	statements, err := parse.Parse(bytes.NewReader(text), chunk)
 	if err != nil {
-		return nil, compileError(err, text)
+		return nil, nil, compileError(err, text)
 	}
+	plain := plainOf(statements)
 	if !rewrite(reflect.ValueOf(&statements).Elem(), 0) {
-		return nil, fmt.Errorf("%s: chunk has too many syntax levels", badScript)
+		return nil, nil, fmt.Errorf("%s: chunk has too many syntax levels", badScript)
 	}
 	proto, err := lua.Compile(statements, chunk)
 	if err != nil {
-		return nil, compileError(err, text)
+		return nil, nil, compileError(err, text)
 	}
 	proto.IsVarArg &^= lua.VarArgNeedsArg // nothing can name the table that each run would be given
-	return proto, nil
+	return proto, plain, nil
 }
 
 const badScript = "Error compiling script (new function): " + chunk

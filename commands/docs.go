@@ -115,7 +115,7 @@ func repeat(list, again []argument) []argument {
 	at := len(list) - len(again)
 	whole := list[at]
 	if len(again) > 1 {
-		whole = block(slices.Clone(list[at:]))
+		whole = sequence(slices.Clone(list[at:]))
 	}
 	whole.flags = append(whole.flags, "multiple")
 	if again[0].token != "" {
@@ -132,7 +132,7 @@ func choice(a, b argument) argument {
 	return argument{name: a.name, kind: "oneof", parts: []argument{a, b}}
 }
 
-func block(parts []argument) argument {
+func sequence(parts []argument) argument {
 	return argument{name: parts[0].name, kind: "block", parts: parts}
 }
 
@@ -144,11 +144,11 @@ func (p *usageParser) unit() argument {
 		inside := p.sequence()
 		p.next()
 		if inside[len(inside)-1].kind == "..." {
-			return block(inside)
+			return sequence(inside)
 		}
 		a := inside[0]
 		if len(inside) > 1 {
-			a = block(inside)
+			a = sequence(inside)
 		}
 		a.flags = append([]string{"optional"}, a.flags...)
 		return a

@@ -31,6 +31,7 @@ type script struct {
 	digest digest
 	sha    string // the digest in hex
 	proto  *lua.FunctionProto
+	plain  *plainScript // nil if it is none
 	text   []byte
 	saved  bool // guarded by scripts.mu; the library has it, or will
 }
@@ -111,11 +112,11 @@ func (s *scripts) load(text []byte) (*script, error) {
 
 // newScript compiles a text, which is copied.
 func newScript(d digest, text []byte) (*script, error) {
-	proto, err := compile(text)
+	proto, plain, err := compile(text)
 	if err != nil {
 		return nil, err
 	}
-	return &script{digest: d, sha: hex.EncodeToString(d[:]), proto: proto, text: append([]byte{}, text...)}, nil
+	return &script{digest: d, sha: hex.EncodeToString(d[:]), proto: proto, plain: plain, text: append([]byte{}, text...)}, nil
 }
 
 // keep keeps a script, and returns it, or what somebody else has compiled meanwhile.
@@ -229,6 +230,17 @@ func (c *call) runOnWorker(op *quorum.Op, view *quorum.View, decide func(*quorum
 // becomes one change. A script that ends by an error has changed nothing, where
 // Redis leaves what it had done so far: an error must not leave a lock behind.
 func (c *call) decideByScript(view *quorum.View) quorum.Plan {
+	if !c.show(view) {
+		return c.conclude(sayFailure(errHungUp), false)
+	}
+	reply, raised := c.lua(c.job, c.cmd)
+	c.tx.refused, c.tx.final = Reply{}, false // of what the script called
+	return c.conclude(reply, !raised)
+}
+
+// show makes the call's Tx ready for its script. It reports false if the script is
+// not to be carried out any more.
+func (c *call) show(view *quorum.View) bool {
 	tx := &c.tx
 	tx.reset(c.cmd, c.db, view)
 	c.reads.again(tx)
@@ -240,12 +252,7 @@ func (c *call) decideByScript(view *quorum.View) quorum.Plan {
 		}
 		tx.show(key, name)
 	}
-	if c.session.isClosed() && !c.mayRelease() {
-		return c.conclude(sayFailure(errHungUp), false)
-	}
-	reply, raised := c.lua(c.job, c.cmd)
-	tx.refused, tx.final = Reply{}, false // of what the script called
-	return c.conclude(reply, !raised)
+	return !c.session.isClosed() || c.mayRelease()
 }
 
 // lua runs a script on the call's Tx. With raised, it failed.

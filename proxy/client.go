@@ -22,8 +22,10 @@ const (
 //
 //   - Replies given during Begin are written by the reader, in one go, when it has
 //     handed on all that has arrived. Nobody is woken for them.
-//   - Replies that come later are written by the writer, a goroutine that exists
-//     once there has been such a reply.
+//   - A reply that comes later, and is all that is due, is written by whoever gives
+//     it, as far as the socket takes it at once.
+//   - All others are written by the writer, a goroutine that exists once there has
+//     been such a reply.
 //   - Whoever writes does so without the mutex; writing says that somebody does.
 //
 // While a command waits the reader keeps reading, so a disconnect is noticed.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tidwall/redcon"
+	"golang.org/x/sys/unix"
 )
 
 // flushSize is how much is gathered for one write, and the most that is written
@@ -109,7 +110,7 @@ func (c *client) giveLocked(s *slot, reply []byte, last bool) (fits bool) {
 		}
 	}
 	// The reader itself writes what was answered while it was handing on.
-	if s == c.head && s != c.current {
+	if s == c.head && s != c.current && !c.writeAloneLocked(s) {
 		c.wakeLocked()
 	}
 	return true
@@ -201,6 +202,11 @@ func (c *client) writeLocked() {
 	if alone {
 		c.unshareLocked(first)
 	}
+	c.wroteLocked(wrote)
+}
+
+// wroteLocked notes that somebody has written so much.
+func (c *client) wroteLocked(wrote load) {
 	c.owed -= wrote.owed
 	c.pushed -= wrote.pushed
 	c.accountLocked()
@@ -209,6 +215,46 @@ func (c *client) writeLocked() {
 	if c.stalled && c.roomLocked() && c.count <= c.options.Window/2 {
 		c.kickLocked()
 	}
+}
+
+// writeAloneLocked has whoever answers write a reply himself, if nothing else is due
+// and the socket takes it: most clients wait for one reply at a time, and neither
+// another goroutine nor its stack is needed for that. It reports whether all that is
+// ready is written, or is being written. It lets go of the mutex meanwhile.
+func (c *client) writeAloneLocked(s *slot) bool {
+	if c.writing || c.in.raw == nil || s.next != nil || s.last {
+		return false
+	}
+	c.writing = true
+	c.mu.Unlock()
+	n := c.sendNow(s.reply)
+	c.mu.Lock()
+	var wrote load
+	switch {
+	case c.closed: // and all was dropped
+	case n < len(s.reply):
+		s.reply = s.reply[n:]
+		wrote.owed = n
+	default:
+		c.popLocked()
+		wrote.add(s)
+	}
+	c.wroteLocked(wrote)
+	return !c.readyLocked()
+}
+
+// sendNow writes as much of b as the socket takes, and returns how much that is. What
+// went wrong is found by whoever writes the rest.
+func (c *client) sendNow(b []byte) (n int) {
+	if c.in.raw == nil {
+		return 0
+	}
+	_ = c.in.raw.Control(func(fd uintptr) {
+		n, _ = unix.SendmsgN(int(fd), b, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	})
+	n = max(n, 0)
+	c.server.bytesOut.Add(uint64(n))
+	return n
 }
 
 // A load is what slots that are being written count for.
@@ -280,6 +326,9 @@ func (c *client) endLocked() {
 
 // send writes b. If it cannot the connection is closed.
 func (c *client) send(b []byte, g grace) {
+	if len(b) <= flushSize {
+		b = b[c.sendNow(b):] // mostly all of it: to set a deadline for that costs more
+	}
 	for len(b) > 0 {
 		c.conn.SetWriteDeadline(g.bound(time.Now().Add(c.options.WriteTimeout)))
 		n, err := c.conn.Write(b[:min(len(b), flushSize)])

@@ -342,7 +342,7 @@ func (c *Core) prepare(a *attempt, p int) {
 		}
 	}
 	a.next[p] = &Lease{
-		Name: part.Name, Value: part.Value, Fence: fence, Version: version,
+		Name: c.slots[part.Name].name, Value: part.Value, Fence: fence, Version: version,
 		TTL: part.TTL, Until: Until(a.start, part.TTL), Untimed: part.Untimed, By: by,
 	}
 }

@@ -173,7 +173,7 @@ func (c *Core) renonce(w *witness) {
 // now. One granted later has a quorum without this store, or with a vote that it
 // gave after it was signed.
 func (c *Core) owe(store int) {
-	bit := uint64(1) << store
+	bit := storeSet(1) << store
 	c.stores[store].owing = 0
 	for _, s := range c.leases {
 		s.has &^= bit
@@ -190,9 +190,9 @@ func (c *Core) has(store int, s *slot) {
 }
 
 // paid notes that stores need not get the lease of s before we sign their books.
-func (c *Core) paid(s *slot, stores uint64) {
+func (c *Core) paid(s *slot, stores storeSet) {
 	for i := 0; s.owed&stores != 0 && i < len(c.stores); i++ {
-		if bit := uint64(1) << i; s.owed&stores&bit != 0 {
+		if bit := storeSet(1) << i; s.owed&stores&bit != 0 {
 			s.owed &^= bit
 			c.stores[i].owing--
 		}

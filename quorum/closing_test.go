@@ -149,9 +149,9 @@ func TestLeasesAreFoundByName(t *testing.T) {
 }
 
 func TestTooManyStoresAreRefused(t *testing.T) {
-	if k, err := quorum.Open(quorum.Options{Members: make([]quorum.Member, 65)}); err == nil {
+	if k, err := quorum.Open(quorum.Options{Members: make([]quorum.Member, 33)}); err == nil {
 		k.Close()
-		t.Error("65 stores are taken, want at most 64")
+		t.Error("33 stores are taken, want at most 32")
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 
 // A Config is what the rules depend on.
 type Config struct {
-	Stores  []Traits // at most 64
+	Stores  []Traits // at most maxStores
 	Names   []string // of the stores, for errors; as many
 	Need    int      // votes needed, see [Strategy.Need]
 	Timeout time.Duration
@@ -96,21 +96,27 @@ type Core struct {
 	told     uint64 // how much news there has been
 }
 
-// A slot is what the core knows of one name.
+// A storeSet is some of the stores, one bit each.
+type storeSet uint32
+
+const maxStores = 32
+
+// A slot is what the core knows of one name. There may be a million of them, so it
+// is kept small: at 96 bytes, one more would take 112.
 type slot struct {
 	name    string
 	lease   *Lease // nil: free. May be over: see Core.live
 	or      *Lease // after a crash: lease was about to replace it, and nobody knows whether it did
-	has     uint64 // one bit a store: it is known to have a copy of lease
-	queued  uint64 // one bit a store: the slot is in its missing list
-	asked   uint64 // one bit a store: a put-back is under way
-	gone    uint64 // one bit a store: it was said that the copy is gone
-	owed    uint64 // one bit a store: it must have the copy before we sign its book
-	unsure  bool   // nobody knows whether lease was granted: a crash left it pending, or a peer made it
 	running *Op
 	waiting []*Op
-	at      int // index in Core.leases
-	end     int // index in Core.ends
+	has     storeSet // is known to have a copy of lease
+	queued  storeSet // has the slot in its missing list
+	asked   storeSet // was asked to put the copy back
+	gone    storeSet // is said not to have the copy any more
+	owed    storeSet // must have the copy before we sign its book
+	unsure  bool     // nobody knows whether lease was granted: a crash left it pending, or a peer made it
+	at      int32    // index in Core.leases
+	end     int32    // index in Core.ends
 }
 
 type opState uint8

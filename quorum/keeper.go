@@ -87,8 +87,8 @@ type answered struct {
 // Open returns a keeper of the leases of o.Past, and starts to connect to the
 // stores; it does not wait for them. What Open returns has a Close.
 func Open(o Options) (*Keeper, error) {
-	if len(o.Members) > 64 {
-		return nil, fmt.Errorf("open keeper: %d stores, at most 64", len(o.Members))
+	if len(o.Members) > maxStores {
+		return nil, fmt.Errorf("open keeper: %d stores, at most %d", len(o.Members), maxStores)
 	}
 	k := &Keeper{opts: o, write: make(chan struct{}, 1), ring: make(chan struct{}, 1)}
 	cfg := Config{
@@ -108,6 +108,7 @@ func Open(o Options) (*Keeper, error) {
 	k.mu.Lock()
 	now := o.Clock.Now()
 	k.core = NewCore(cfg, k, o.Past, now)
+	k.opts.Past = History{} // which may be of a million leases
 	k.restored = len(k.core.leases)
 	k.core.Reserve()
 	k.leave()

@@ -8,7 +8,7 @@ import (
 // A Lease is a lock held until a deadline. It is never altered once it is in
 // the table: an extension is another Lease under the same name.
 type Lease struct {
-	Name    string
+	Name    string // of ours, the very bytes that the table has
 	Value   []byte // opaque here; for most clients their token
 	Fence   Number // the change that made the lease: its fencing token
 	Version Number // the last change to it
@@ -88,8 +88,23 @@ func (c *Copy) Encode() []byte {
 	if c.Version == 0 {
 		return c.Value
 	}
-	b := make([]byte, 0, len(c.Value)+suffixLen)
+	return c.AppendTo(make([]byte, 0, c.Len()))
+}
+
+// Len returns how many bytes Encode returns.
+func (c *Copy) Len() int {
+	if c.Version == 0 {
+		return len(c.Value)
+	}
+	return len(c.Value) + suffixLen
+}
+
+// AppendTo appends what Encode returns.
+func (c *Copy) AppendTo(b []byte) []byte {
 	b = append(b, c.Value...)
+	if c.Version == 0 {
+		return b
+	}
 	b = append(b, '~')
 	b = appendHex(b, uint64(c.Fence))
 	b = append(b, '.')

@@ -89,7 +89,7 @@ func (c *Core) allAsked(a *attempt, p int) bool {
 }
 
 // granted returns the stores that granted part p, one bit each.
-func (a *attempt) granted(p, stores int) (has uint64) {
+func (a *attempt) granted(p, stores int) (has storeSet) {
 	for i, b := range a.ballots[p*stores : (p+1)*stores] {
 		if b.in && b.vote == Granted {
 			has |= 1 << i

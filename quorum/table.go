@@ -19,15 +19,15 @@ func (c *Core) live(now Time, s *slot) *Lease {
 }
 
 // put makes lease the one of s, in the stores of has and in no other.
-func (c *Core) put(s *slot, lease *Lease, has uint64) {
-	c.paid(s, ^uint64(0)) // what was owed is over: the new lease has its own quorum
+func (c *Core) put(s *slot, lease *Lease, has storeSet) {
+	c.paid(s, ^storeSet(0)) // what was owed is over: the new lease has its own quorum
 	s.lease, s.or, s.unsure, s.has = lease, nil, false, has
 	if s.at < 0 {
-		s.at = len(c.leases)
+		s.at = int32(len(c.leases))
 		c.leases = append(c.leases, s)
 		heap.Push(&c.ends, s)
 	} else {
-		heap.Fix(&c.ends, s.end)
+		heap.Fix(&c.ends, int(s.end))
 	}
 	for i := range c.stores {
 		c.miss(i, s)
@@ -39,8 +39,8 @@ func (c *Core) clear(s *slot) {
 	if s.lease == nil {
 		return
 	}
-	c.paid(s, ^uint64(0))
-	heap.Remove(&c.ends, s.end)
+	c.paid(s, ^storeSet(0))
+	heap.Remove(&c.ends, int(s.end))
 	last := c.leases[len(c.leases)-1]
 	c.leases[s.at], last.at = last, s.at
 	c.leases[len(c.leases)-1] = nil
@@ -126,11 +126,11 @@ func (d deadlines) Len() int           { return len(d) }
 func (d deadlines) Less(i, j int) bool { return d[i].lease.Until < d[j].lease.Until }
 func (d deadlines) Swap(i, j int) {
 	d[i], d[j] = d[j], d[i]
-	d[i].end, d[j].end = i, j
+	d[i].end, d[j].end = int32(i), int32(j)
 }
 
 func (d *deadlines) Push(s any) {
-	s.(*slot).end = len(*d)
+	s.(*slot).end = int32(len(*d))
 	*d = append(*d, s.(*slot))
 }
 

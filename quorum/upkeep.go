@@ -101,7 +101,7 @@ func (c *Core) tookOut(now Time, ask *Ask, vote Vote) {
 
 // miss notes that a store may have no copy of the lease of s.
 func (c *Core) miss(store int, s *slot) {
-	w, bit := &c.stores[store], uint64(1)<<store
+	w, bit := &c.stores[store], storeSet(1)<<store
 	if s.has&bit != 0 || s.queued&bit != 0 {
 		return
 	}
@@ -186,7 +186,7 @@ func (c *Core) Vanished(now Time, store int, name string) {
 		return
 	}
 	c.note(News{Name: name, Why: ByHearsay})
-	bit := uint64(1) << store
+	bit := storeSet(1) << store
 	s := c.slots[name]
 	c.doubtVote(s, store)
 	if s == nil || s.lease == nil || s.has&bit == 0 || now >= s.lease.Ends() {
@@ -405,7 +405,7 @@ func (c *Core) audit(now Time, store int, e *errand) {
 // putBack takes the answer to a put-back.
 func (c *Core) putBack(now Time, ask *Ask, vote Vote) {
 	s := c.slots[ask.Name]
-	bit := uint64(1) << ask.Store
+	bit := storeSet(1) << ask.Store
 	if s != nil {
 		s.asked &^= bit
 	}

@@ -103,7 +103,7 @@ func (c *Core) older(a *attempt, ask *Ask, found *Copy) bool {
 // lacks has the copy of a lease put back that a vote showed to be missing.
 func (c *Core) lacks(ask *Ask, vote Vote) {
 	s := c.slots[ask.Name]
-	bit := uint64(1) << ask.Store
+	bit := storeSet(1) << ask.Store
 	if c.peered() && vote.Verdict == Refused && vote.Found == nil && vote.Mark == 0 && s != nil && s.lease != nil {
 		s.has &^= bit
 		c.miss(ask.Store, s)

@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/redis/go-redis/v9"
@@ -102,24 +101,7 @@ func changes(r *quorum.Request) bool {
 // and makes votes of the replies. An error means that the connection is of no use
 // any more; requests without a reply are then Silent because of it.
 func (l *link) send(ctx context.Context, requests []quorum.Request, votes []quorum.Vote, scripts bool) error {
-	pipe := l.client.Pipeline()
-	if scripts {
-		load(ctx, pipe)
-	}
-	cmds := make([]command, len(requests))
-	for i := range requests {
-		if err := reserved(&requests[i]); err != nil {
-			votes[i] = quorum.Vote{Err: err, Unsent: true}
-			continue
-		}
-		cmds[i] = l.command(ctx, &requests[i])
-		pipe.Process(ctx, &cmds[i]) // queues it: there is no error yet
-	}
-	l.wire.wrote.Store(false)
-	now, err := l.execTimed(ctx, pipe)
-	if wrong := judge(cmds, requests, votes, err, !l.wire.wrote.Load()); wrong != nil {
-		return wrong
-	}
+	now, err := l.exchange(ctx, l.queue(requests, votes, scripts), requests, votes)
 	if err != nil {
 		return err
 	}
@@ -130,27 +112,6 @@ func (l *link) send(ctx context.Context, requests []quorum.Request, votes []quor
 		return void{err}
 	}
 	return hopeless(votes)
-}
-
-// judge makes votes of the commands that were sent. Those without a reply are
-// Silent because of err.
-func judge(cmds []command, requests []quorum.Request, votes []quorum.Vote, err error, unsent bool) error {
-	for i := range cmds {
-		if cmds[i].Cmd == nil {
-			continue // it was not sent, and its vote says why
-		}
-		if err != nil && !cmds[i].answered() {
-			votes[i] = quorum.Vote{Err: err, Unsent: unsent}
-			continue
-		}
-		v, ok := cmds[i].vote(&requests[i])
-		if !ok {
-			// Whatever this is, it may have shifted the other answers too.
-			return void{fmt.Errorf("a reply that means nothing: %.60q", fmt.Sprint(cmds[i].Val()))}
-		}
-		votes[i] = v
-	}
-	return nil
 }
 
 // hopeless returns an error reply of a server that will answer nothing else for a

@@ -83,6 +83,18 @@ func TestCloseFreesWhoeverWaits(t *testing.T) {
 	}
 }
 
+func TestAConnectionOutlivesTheTimeItWasOpenedIn(t *testing.T) {
+	server := storetest.StartRedis(t)
+	store := mustOpen(t, "redis://"+server.Addr())
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if _, err := store.Connect(ctx); err != nil {
+		t.Fatal(err)
+	}
+	<-ctx.Done()
+	do(t, store, read("orders"))
+}
+
 func TestADoneContextCostsNoConnection(t *testing.T) {
 	server := storetest.StartRedis(t)
 	store := mustOpen(t, "redis://"+server.Addr())

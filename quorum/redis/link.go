@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -18,19 +19,23 @@ import (
 // patience bounds what a context without a deadline leaves open.
 const patience = 10 * time.Second
 
-// bufferSize is room for the 64 small requests of a usual batch, so that they are
-// one write and their answers one read.
-const bufferSize = 64 << 10
+// bufferSize is room for the answers to a usual batch, and for the longest line
+// that the guard lets pass.
+const bufferSize = maxLine + len("\r\n")
 
 var (
 	errLost    = errors.New("connection lost")
 	errTooMuch = errors.New("the server sent more than it was asked for")
 )
 
-// A link is one connection and the go-redis client around it. It has one life:
-// once closed it stays so.
+// A link is one connection, and the go-redis client around it that logs in and asks
+// what the server is; batches do without, see [pipeline]. It has one life: once
+// closed it stays so.
 type link struct {
 	client *redis.Client
+	conn   net.Conn      // the client's, guarded, for when it does not use it
+	in     *bufio.Reader // of conn
+	pipe   pipeline
 	wire   *wire
 	guard  *guard
 	pace   *pace
@@ -47,7 +52,8 @@ func open(ctx context.Context, t target, p *pace) (*link, error) {
 	}
 	g := new(guard)
 	guarded := guardedBy(g, w, encrypted)
-	return &link{wire: w, guard: g, pace: p, client: redis.NewClient(&redis.Options{
+	in := bufio.NewReaderSize(guarded, bufferSize)
+	return &link{wire: w, conn: guarded, in: in, guard: g, pace: p, client: redis.NewClient(&redis.Options{
 		Addr:     t.addr,
 		Dialer:   once(guarded),
 		Username: t.user,
@@ -69,8 +75,6 @@ func open(ctx context.Context, t target, p *pace) (*link, error) {
 		ContextTimeoutEnabled: true,
 		ReadTimeout:           patience,
 		WriteTimeout:          patience,
-		ReadBufferSize:        bufferSize,
-		WriteBufferSize:       bufferSize,
 	})}, nil
 }
 
@@ -177,8 +181,8 @@ func (w *wire) Write(b []byte) (int, error) {
 	return w.TCPConn.Write(b)
 }
 
-// plain guards a bare connection. Through its embedded TCPConn go-redis sees
-// before each batch whether the server has hung up, or sent what nobody asked for.
+// plain guards a bare connection. Through its embedded TCPConn one sees before each
+// batch whether the server has hung up, or sent what nobody asked for.
 type plain struct {
 	*wire
 	guard *guard

@@ -15,7 +15,8 @@
 // What holds everywhere in here:
 //
 //   - Nothing is sent twice, and no connection is replaced in silence: go-redis is
-//     handed one connection that is already open, and refused a second one.
+//     handed one connection that is already open, and refused a second one. Once it
+//     has logged in, batches are written and read there without it.
 //   - After a transport error the connection is dead until the next Connect. An
 //     answer that comes late is never taken for one to another request.
 //   - Connect kills the connection before it in the server, so nothing that was
@@ -128,6 +129,10 @@ func (s *Store) connect(ctx context.Context) (string, error) {
 	}
 	if s.ghost.id != 0 && !s.ghost.isRunOf(now) {
 		s.rouse() // it watches another run, or another server at the same address
+	}
+	// go-redis leaves the deadline of its last command behind. A batch has none: it is cut.
+	if err := l.conn.SetDeadline(time.Time{}); err != nil {
+		return "", err
 	}
 	l.direct, l.twice = l.direct && !s.scripted, s.twice
 	s.ghost = now

@@ -119,14 +119,3 @@ func (r resp3) okay() error {
 	}
 	return r.skip(kind, rest, maxDepth)
 }
-
-// appendCommand appends a command as clients send it.
-func appendCommand(b []byte, args ...string) []byte {
-	b = fmt.Appendf(b, "*%d\r\n", len(args))
-	for _, arg := range args {
-		b = strconv.AppendInt(append(b, '$'), int64(len(arg)), 10)
-		b = append(b, "\r\n"...)
-		b = append(append(b, arg...), "\r\n"...)
-	}
-	return b
-}

@@ -40,6 +40,9 @@ func (s *Store) watch(ctx context.Context, gone func(string)) error {
 		return err
 	}
 	defer w.cut()
+	if s.twice {
+		w.pace = roundEverySoon
+	}
 	if err := s.station(w); err != nil {
 		return err
 	}

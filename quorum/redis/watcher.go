@@ -26,6 +26,7 @@ type watcher struct {
 	cut  func() // breaks the connection under whoever uses it
 	own  *own
 	gone func(name string)
+	pace time.Duration // between two rounds
 
 	asked    chan []check  // what was asked and is not answered yet: one round at most
 	answered chan struct{} // gets one when it is
@@ -42,8 +43,10 @@ const (
 	maxFlood = 10_000   // names of others in a second
 
 	// roundEvery is how often checks go out at the most: what is taken and released
-	// between two of them needs no look.
-	roundEvery = 2 * time.Millisecond
+	// between two of them needs no look. One proxy on its own does not depend on what
+	// it hears; where votes rest on copies, see KeepTwice, it is to hear soon.
+	roundEvery     = 20 * time.Millisecond
+	roundEverySoon = 2 * time.Millisecond
 )
 
 // tailLen is the length of what makes each of our copies its own, at their end:
@@ -59,6 +62,7 @@ func openWatcher(ctx context.Context, t target, clock quorum.Clock, gone func(st
 		conn:     wire.TCPConn,
 		cut:      func() { wire.TCPConn.Close() },
 		gone:     gone,
+		pace:     roundEvery,
 		asked:    make(chan []check, 1),
 		answered: make(chan struct{}, 1),
 		flood:    flood{clock: clock},
@@ -169,7 +173,7 @@ func (w *watcher) check(ctx context.Context) {
 		if round, more = w.own.take(round[:0]); more {
 			w.own.ring()
 		}
-		pause.Reset(roundEvery)
+		pause.Reset(w.pace)
 		w.asked <- round // has room: the last one is answered
 		b = b[:0]
 		for _, c := range round {
