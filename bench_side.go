@@ -58,12 +58,20 @@ func (o benchOptions) open() (sides []*side, err error) {
 		}
 	}
 	if len(o.direct) > 0 {
-		ways, closers, err := o.openRedlock()
+		ways, closers, err := o.forRedlock().openRedlock()
 		if err := add("direct", fmt.Sprintf("redsync at %d", len(o.direct)), ways, closers, err); err != nil {
 			return sides, err
 		}
 	}
 	return sides, nil
+}
+
+// forRedlock is how redsync is to ask.
+func (o benchOptions) forRedlock() benchOptions {
+	if o.directPooled {
+		o.conns, o.pipeline = o.conns*o.pipeline, 1
+	}
+	return o
 }
 
 // close ends what is under way.

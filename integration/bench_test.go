@@ -111,10 +111,13 @@ func TestBenchMeasuresAllSidesInOneRun(t *testing.T) {
 	p := startHoldfast(t, flags(stores)...)
 	warmUp(t, strict(t, p.addr), stores)
 	calls := 0
-	for _, c := range []struct{ conns, pipeline int }{{4, 1}, {2, 3}} {
-		t.Run(fmt.Sprintf("%d on each of %d connections", c.pipeline, c.conns), func(t *testing.T) {
-			args := []string{"--addr", p.addr, "--against", bare.Addr(), "--duration", "500ms",
-				"--conns", strconv.Itoa(c.conns), "--pipeline", strconv.Itoa(c.pipeline)}
+	for _, c := range []struct {
+		conns, pipeline int
+		more            []string
+	}{{4, 1, nil}, {2, 3, nil}, {2, 3, []string{"--direct-pooled"}}} {
+		t.Run(fmt.Sprintf("%d on each of %d connections %q", c.pipeline, c.conns, c.more), func(t *testing.T) {
+			args := append(c.more, "--addr", p.addr, "--against", bare.Addr(), "--duration", "500ms",
+				"--conns", strconv.Itoa(c.conns), "--pipeline", strconv.Itoa(c.pipeline))
 			m := bench(t, append(args, directly(stores)...)...)
 			if len(m.Sides) != 3 || len(m.Ratios) != 2 || m.Conns != c.conns || m.Pipeline != c.pipeline || m.Interrupted {
 				t.Fatalf("%+v: want three sides, two ratios, what was asked for", m)
