@@ -3,6 +3,7 @@ package integration
 import (
 	"flag"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -159,11 +160,7 @@ func compare(b *testing.B, p *program, manner []string, beside ...string) measur
 // overStores starts a program over so many redis.
 func overStores(b *testing.B, count int) (*program, []*store) {
 	b.Helper()
-	var kinds []string
-	for range count {
-		kinds = append(kinds, "redis")
-	}
-	all := startStores(b, kinds...)
+	all := startStores(b, slices.Repeat([]string{"redis"}, count)...)
 	p := startHoldfast(b, flags(all)...)
 	warmUp(b, strict(b, p.addr), all)
 	return p, all

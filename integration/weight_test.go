@@ -25,7 +25,7 @@ const (
 func weighLeases(b *testing.B) []result {
 	p := startHoldfast(b)
 	empty := settledRSS(b, p)
-	fill(b, p.addr, manyLeases)
+	fill(b, p.addr, 0, manyLeases)
 	perLease := func() float64 { return float64(settledRSS(b, p)-empty) / manyLeases }
 	filled := perLease()
 	var took []time.Duration
@@ -44,18 +44,18 @@ func weighLeases(b *testing.B) []result {
 	}
 }
 
-// fill has so many locks taken, for an hour, by a few clients that send many
-// requests at a time.
-func fill(b testing.TB, addr string, count int) {
+// fill has the locks from one number up to another taken, for an hour, by a few
+// clients that send many requests at a time.
+func fill(b testing.TB, addr string, low, high int) {
 	b.Helper()
 	const clients, atOnce = 4, 1000
 	c := connect(b, redis.Options{Addr: addr, MaxRetries: -1, ReadTimeout: time.Minute})
 	var wg sync.WaitGroup
 	for i := range clients {
 		wg.Go(func() {
-			for from := i * atOnce; from < count; from += clients * atOnce {
+			for from := low + i*atOnce; from < high; from += clients * atOnce {
 				_, err := c.Pipelined(context.Background(), func(p redis.Pipeliner) error {
-					for n := from; n < min(from+atOnce, count); n++ {
+					for n := from; n < min(from+atOnce, high); n++ {
 						p.Do(context.Background(), "SET", fmt.Sprintf("live:%09d", n), newToken(), "NX", "PX", 3_600_000)
 					}
 					return nil
