@@ -14,7 +14,8 @@ import (
 
 const benchHelp = `Acquires and releases locks at a running holdfast as fast as it goes, and prints
 pairs of both a second and how long each took. It takes locks of its own, whose
-names begin with "bench:", and leaves none behind.
+names begin with "bench:", and leaves none behind. Interrupted, it prints what it
+has measured by then.
 
 Each of the connections has one request under way at a time, as from a pool of
 go-redis. With --pipeline each carries so many, as rueidis does for many callers.
