@@ -237,7 +237,7 @@ func watch(s *side, round string, say func(string)) (stop func()) {
 				say("")
 				return
 			case <-tick.C:
-				say(fmt.Sprintf("%s: %s, %.0f pairs/s, %d errors", round, s.title, float64(s.pairs.Load())/time.Since(start).Seconds(), s.failed.Load()))
+				say(fmt.Sprintf("%s: %s, %.0f a second, %d errors", round, s.title, float64(s.answered.Load())/time.Since(start).Seconds(), s.failed.Load()))
 			}
 		}
 	}()

@@ -26,12 +26,12 @@ type side struct {
 	options     benchOptions
 	prefix      string // of its locks
 
-	asked  atomic.Int64 // requests for a lock, all rounds
-	pairs  atomic.Int64 // this round
-	failed atomic.Int64 // all rounds
-	holds  []func(context.Context) error
-	done   []measured // a round each
-	total  *recorder
+	asked    atomic.Int64 // requests for a lock, all rounds
+	answered atomic.Int64 // pairs and denials, this round
+	failed   atomic.Int64 // all rounds
+	holds    []func(context.Context) error
+	done     []measured // a round each
+	total    *recorder
 }
 
 // open makes the sides. What it returns beside an error is to be closed too.
@@ -144,10 +144,12 @@ func (s *side) warmUp(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// leave releases what warmUp took; what fails has a TTL.
+// leave releases what warmUp took. If the server does not answer, a TTL does that.
 func (s *side) leave() {
 	for _, release := range s.holds {
-		_ = release(context.Background())
+		if release(context.Background()) != nil {
+			return
+		}
 	}
 }
 
@@ -167,7 +169,7 @@ type measured struct {
 
 // measure has all callers lock for so long, and keeps what came of it.
 func (s *side) measure(ctx context.Context, long time.Duration) {
-	s.pairs.Store(0)
+	s.answered.Store(0)
 	shards := make([]*recorder, min(s.callers, 8))
 	for i := range shards {
 		shards[i] = newRecorder()
@@ -223,6 +225,7 @@ func (c *caller) pair(ctx context.Context, n int) error {
 	case err != nil:
 		return err
 	case release == nil:
+		c.answered.Add(1)
 		c.to.record(denying, got.Sub(start))
 		return nil
 	}
@@ -231,7 +234,7 @@ func (c *caller) pair(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	c.pairs.Add(1)
+	c.answered.Add(1)
 	c.to.record(acquiring, got.Sub(start))
 	c.to.record(releasing, end.Sub(got))
 	return nil
