@@ -1,7 +1,7 @@
 # make test       everything a commit must pass, with the race detector
 # make torture    the same histories and faults, for half an hour; writes torture-out/
 # make compat     lock libraries' own tests, as they come, against holdfast
-# make bench      speed against what one would use instead, in one run
+# make bench      speed beside what one would use instead, in one run; draws integration/growth/*.svg anew
 # make fuzz       each fuzz test for a minute
 
 GO      ?= go
@@ -65,5 +65,8 @@ compat: tools
 	unshare $$([ $$(id -u) = 0 ] || echo --map-root-user) --net sh -c "ip link set lo up && \
 		COMPAT=all $(GO) test -count 1 -timeout 30m -run 'TheirOwnTests|LocksAsUsual' ./integration -v"
 
+# Ends with the table, and fails if a line of it is short of its least.
 bench: tools
-	$(GO) test -run '^$$' -bench . -benchmem -benchtime 2s ./integration
+	$(GO) test -run '^$$' -bench '^BenchmarkGrowth$$' -benchtime 1x -timeout 30m ./integration
+	$(GO) run ./integration/growth integration/growth
+	$(GO) test -run '^$$' -bench '^BenchmarkSpeed$$' -benchtime 1x -timeout 30m ./integration

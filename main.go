@@ -64,10 +64,11 @@ func app() *cli.App {
 				},
 			},
 			forgetCommand(),
+			benchCommand(),
 		},
 		Action: func(ctx *cli.Context) error {
 			if ctx.Args().Present() {
-				return fmt.Errorf("unknown command %q; there are serve, check, status and forget", ctx.Args().First())
+				return fmt.Errorf("unknown command %q; there are serve, check, status, forget and bench", ctx.Args().First())
 			}
 			return cli.ShowAppHelp(ctx)
 		},

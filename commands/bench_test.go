@@ -36,6 +36,34 @@ func BenchmarkCycle(b *testing.B) {
 	}
 }
 
+// BenchmarkDispatch is what one command costs in this package that changes nothing.
+func BenchmarkDispatch(b *testing.B) {
+	for name, words := range map[string][]string{
+		"ping":   {"ping"},
+		"get":    {"get", "lock"},
+		"pttl":   {"pttl", "lock"},
+		"denied": {"set", "lock", "another", "NX", "PX", "30000"},
+		"script": {"eval", "return redis.call('get', KEYS[1]) == ARGV[1]", "1", "lock", "another"},
+	} {
+		b.Run(name, func(b *testing.B) {
+			g := newHouse(b, 0).guest()
+			if got := g.do("set", "lock", "token", "NX", "PX", "3600000"); got != ok {
+				b.Fatalf("set = %q", got)
+			}
+			command := args(words...)
+			done := make(chan byte, 1)
+			reply := func(b []byte, _ bool) { done <- b[0] }
+			b.ReportAllocs()
+			for b.Loop() {
+				g.session.Begin(command, reply)
+				if got := <-done; got == '-' {
+					b.Fatalf("%s is answered with an error", name)
+				}
+			}
+		})
+	}
+}
+
 func args(words ...string) [][]byte {
 	found := make([][]byte, len(words))
 	for i, word := range words {

@@ -11,4 +11,9 @@
 // it some of them are tried for a few seconds each. TORTURE_OUT names a folder for
 // pictures of the histories. COMPAT has lock libraries' own tests run to the last,
 // and wants port 6379 for that.
+//
+// BenchmarkSpeed compares the program with what one would use instead, and
+// BenchmarkGrowth measures how its speed changes with connections, stores and
+// leases: both by the program's own bench. -speed.time and -growth.time say how
+// long they take for one side or one point.
 package integration

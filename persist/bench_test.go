@@ -16,6 +16,7 @@ func BenchmarkCommit(b *testing.B) {
 			defer mustClose(b, j)
 			records := make([]quorum.Record, size)
 			n := uint64(0)
+			b.ReportAllocs()
 			for b.Loop() {
 				for i := range records {
 					n++

@@ -1,7 +1,9 @@
 package memcached
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -44,6 +46,7 @@ func benchmarkBatch(b *testing.B, size int, with func(quorum.Request) quorum.Req
 		requests = append(requests, readBook())
 	}
 	votes := make([]quorum.Vote, len(requests))
+	b.ReportAllocs()
 	for b.Loop() {
 		for i := range size {
 			number++
@@ -59,5 +62,34 @@ func benchmarkBatch(b *testing.B, size int, with func(quorum.Request) quorum.Req
 				b.Fatalf("request %d: %v, mark %v, notice %v, error %v, want it granted", i, v.Verdict, v.Mark, v.Gone, v.Err)
 			}
 		}
+	}
+}
+
+// BenchmarkCodec writes a command and reads its answer, without a server.
+func BenchmarkCodec(b *testing.B) {
+	value := ours("a-token-of-twenty-two", 1).Encode()
+	for _, c := range []struct {
+		name, answer string
+		command      command
+	}{
+		{"get", fmt.Sprintf("VA %d c12 f0 t30 O7\r\n%s\r\n", len(value), value), command{verb: get, key: "orders"}},
+		{"miss", "EN O7\r\n", command{verb: get, key: "orders"}},
+		{"set", "HD c12 O7\r\n", command{verb: set, key: "orders", data: value, seconds: 30, tell: true}},
+		{"remove", "HD O7\r\n", command{verb: remove, key: "orders", cas: 12}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			w := bufio.NewWriter(io.Discard)
+			in := strings.NewReader(c.answer)
+			r := bufio.NewReader(in)
+			b.ReportAllocs()
+			for b.Loop() {
+				c.command.writeTo(w, 7)
+				in.Reset(c.answer)
+				r.Reset(in)
+				if rep, err := readReply(r, c.command.verb, 7); err != nil || rep.err != nil {
+					b.Fatalf("%q: %v, %v", c.answer, err, rep.err)
+				}
+			}
+		})
 	}
 }
