@@ -61,10 +61,10 @@ var settings = []setting{
 	{"new", "what an earlier proxy of this id granted has ended, and its journal is lost for good: for one start only", "false", yesNo(func(c *Config) *bool { return &c.New })},
 	{"max-ttl", "longest lease, given too to locks asked for without a TTL; at most 719h", "24h", duration(func(c *Config) *time.Duration { return &c.MaxTTL }, time.Second, 719*time.Hour)},
 	{"store-timeout", "how long a store may take to vote; 1ms to 30s", "250ms", duration(func(c *Config) *time.Duration { return &c.StoreTimeout }, time.Millisecond, 30*time.Second)},
-	{"allow-flush", "let FLUSHDB and FLUSHALL release every lock of the database, or of all: true or false", "false", yesNo(func(c *Config) *bool { return &c.AllowFlush })},
+	{"allow-flush", "let FLUSHDB and FLUSHALL release every lock of the database, or of all", "false", yesNo(func(c *Config) *bool { return &c.AllowFlush })},
 	{"overwrite", "whether a plain SET takes a lock that another token holds, as in Redis: `refuse` or allow", "refuse", oneOf(func(c *Config) *string { return &c.Overwrite }, "refuse", "allow")},
 	{"redis-version", "`VERSION` of Redis that clients are told in HELLO and INFO, by which some choose their commands", "8.4.0", version(func(c *Config) *string { return &c.RedisVersion })},
-	{"allow-eviction", "take stores whose eviction policy may drop locks: true or false", "false", yesNo(func(c *Config) *bool { return &c.AllowEviction })},
+	{"allow-eviction", "take stores whose eviction policy may drop locks", "false", yesNo(func(c *Config) *bool { return &c.AllowEviction })},
 	{"requirepass", "`PASSWORD` that clients must AUTH with", "", text(func(c *Config) *string { return &c.RequirePass })},
 	{"max-clients", "connections at a time; 1 to 1000000", "10000", number(func(c *Config) *int { return &c.MaxClients }, 1, 1_000_000)},
 	{"admin", "`ADDRESS` for /healthz, /readyz and /metrics over HTTP; off unless given", "", text(func(c *Config) *string { return &c.Admin })},
@@ -99,7 +99,7 @@ func Flags() []cli.Flag {
 	for _, s := range settings {
 		value := s.value
 		switch s.name {
-		case "new": // said by its name alone
+		case "new", "allow-flush", "allow-eviction": // said by their names alone, or with =false
 			flags = append(flags, &cli.BoolFlag{Name: s.name, Usage: s.usage, EnvVars: []string{variable(s.name)}})
 			continue
 		case "max-ttl":

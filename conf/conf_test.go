@@ -157,6 +157,17 @@ func TestAStoreMayBeATable(t *testing.T) {
 	}
 }
 
+func TestWhatIsAllowedIsSaidByItsNameAlone(t *testing.T) {
+	c, err := load(t, "--allow-flush", "--allow-eviction")
+	if err != nil || !c.AllowFlush || !c.AllowEviction {
+		t.Errorf("flush %v, eviction %v, %v, want both allowed", c.AllowFlush, c.AllowEviction, err)
+	}
+	path := write(t, "allow_flush = true\nallow_eviction = true")
+	if c, err = load(t, "--config", path, "--allow-flush=false"); err != nil || c.AllowFlush || !c.AllowEviction {
+		t.Errorf("flush %v, eviction %v, %v, want what the flag says, and what the file does", c.AllowFlush, c.AllowEviction, err)
+	}
+}
+
 func TestPeersComeFromFlagsEnvironmentAndFile(t *testing.T) {
 	if c, err := load(t, "--new"); err != nil || !c.New {
 		t.Errorf("--new alone: %v, %v", c.New, err)

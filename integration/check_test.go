@@ -26,7 +26,7 @@ func TestCheckSaysWhatIsWrong(t *testing.T) {
 		{"one that is down", append(flags(good[:2]), flags([]*store{gone})...), 1, []string{gone.url() + "\n  NOT REACHED: ", "refused", "2 of 3 stores answered"}},
 		{"one server twice", flags(good[:2], "--store", "redis://localhost:"+port(good[0])), 1, []string{"are the same server", "vote twice"}},
 		{"an evicting redis", flags(good[:2], "--store", evicting), 1, []string{evicting, "may drop locks", "allkeys-lru", "--allow-eviction"}},
-		{"an evicting redis that is allowed", flags(good[:2], "--store", evicting, "--allow-eviction", "true"), 0, []string{"allkeys-lru", "All is well"}},
+		{"an evicting redis that is allowed", flags(good[:2], "--store", evicting, "--allow-eviction"), 0, []string{"allkeys-lru", "All is well"}},
 		{"an evicting memcached, as they all are unless told otherwise", flags(good[:2], "--store", evictingToo), 0, []string{evictingToo, "-M", "All is well"}},
 		{"a wrong password", flags(good[:2], "--store", locked), 1, []string{"NOT REACHED", "WRONGPASS"}},
 	} {

@@ -106,7 +106,7 @@ func TestTheirOwnTestsPass(t *testing.T) {
 			break
 		}
 		serve := func(t *testing.T) *program {
-			return newHoldfast(t, flags(startStores(t, over...), "--allow-flush", "true")...)
+			return newHoldfast(t, flags(startStores(t, over...), "--allow-flush")...)
 		}
 		for _, suite := range nodeSuites {
 			t.Run(fmt.Sprint(suite.name, over), func(t *testing.T) {

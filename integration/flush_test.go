@@ -20,7 +20,7 @@ func (p *program) logged(words ...string) {
 func TestAFlushThatIsAllowedFreesEveryLockForGood(t *testing.T) {
 	t.Parallel()
 	all := startStores(t, "redis", "redis", "memcached")
-	p := startHoldfast(t, flags(all, "--allow-flush", "true")...)
+	p := startHoldfast(t, flags(all, "--allow-flush")...)
 	c := strict(t, p.addr)
 	names := []string{"orders", "parcels", "invoices"}
 	for _, name := range names {
