@@ -45,6 +45,20 @@ func (a *attempt) acted() bool {
 	return false
 }
 
+// mayHaveLed reports whether a lease may be there because of part p: as what it
+// made, or, if it was to end another, because that did end by its notice. A lease
+// that was in the way in every store was there before.
+func (a *attempt) mayHaveLed(p int, lease *Lease) bool {
+	part, next := &a.parts[p], a.next[p]
+	if next != nil || !a.ends() || part.Prev == nil {
+		return next != nil && next.Fence == lease.Fence
+	}
+	n := len(a.ballots) / len(a.parts)
+	return part.Prev.Fence != lease.Fence && slices.ContainsFunc(a.ballots[p*n:(p+1)*n], func(b ballot) bool {
+		return !b.unsent && (b.found == nil || b.found.Fence != lease.Fence)
+	})
+}
+
 func (c *Core) attempt(now Time, op *Op, parts []Part, confirms bool) {
 	if err := c.hopeless(parts[0].Name); err != nil {
 		c.settle(op, Result{Outcome: Failed, Err: err})

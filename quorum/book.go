@@ -35,6 +35,7 @@ type leaf struct {
 	writeAt  Time                 // when to write the next one
 	torn     bool                 // the book is not to be believed any more, and must go
 	owing    int                  // leases that must be in the store before we sign, see slot.owed
+	kept     bool                 // while we do: our signature before that stands, so it has forgotten nothing
 	whole    bool                 // rule 5
 	unwholes uint                 // how often it was found not to be, any more
 	waits    string               // if not whole: what for
@@ -121,7 +122,7 @@ func (c *Core) ours(now Time, store int, line string, s Signature) {
 	w.once = w.once || signed || s.Phase == Signed && s.Next == w.nonce
 	switch {
 	case w.phase == "" && w.writing && (s.Phase == Pending && s.Nonce == w.nonce || s.Next == w.nonce):
-		w.phase = Pending
+		w.phase, w.kept = Pending, s.Next == w.nonce
 		c.owe(store)
 	case w.phase == Pending && signed:
 		w.phase, w.signed = Signed, now

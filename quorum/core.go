@@ -336,7 +336,7 @@ func (c *Core) proceed(now Time, op *Op, plan Plan) {
 
 // certain reports whether op, of which an attempt was carried out in part, is known
 // to have changed nothing: because somebody else's lease is there for sure, which
-// is not a later change of what op made.
+// is not a later change of what op made, nor there because op ended what was.
 func (c *Core) certain(op *Op) bool {
 	for i, name := range op.Names {
 		lease := op.view.found[i]
@@ -344,7 +344,7 @@ func (c *Core) certain(op *Op) bool {
 			return false
 		}
 		for p := range op.parted.parts {
-			if next := op.parted.next[p]; next != nil && next.Name == name && next.Fence == lease.Fence {
+			if op.parted.parts[p].Name == name && op.parted.mayHaveLed(p, lease) {
 				return false
 			}
 		}

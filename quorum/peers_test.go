@@ -288,6 +288,27 @@ func TestAReleaseAmongOthersAttemptsIsOne(t *testing.T) {
 	}
 }
 
+// Its notice ended the lease before its request reached the others, and a peer took
+// the lock on that: whoever released it is not told that it was not his.
+func TestAReleaseThatAPeerWasFasterToBelieveIsNoRefusal(t *testing.T) {
+	g := newGroup(t, 3)
+	g.holds("orders", "token", groupTTL/2)
+	op := g.submit(releasing("orders", "token"))
+	g.land(g.send(0))
+	g.place("orders", peersLease("next", 1<<30), groupTTL/2, g.each()...)
+	for range 4 {
+		g.turn(0, 1, 2)
+	}
+	if r := g.ends(op, Failed); !errors.Is(r.Err, ErrStale) {
+		t.Errorf("error %v, want that it changed meanwhile", r.Err)
+	}
+	for i := range g.stores {
+		if got := g.at(i, "orders"); got != "next" {
+			t.Errorf("store %d has %q, want the copy of the next holder", i, got)
+		}
+	}
+}
+
 // A peer has put somebody else on the list beside the one whom p0 knows, in two
 // stores: the lock is theirs, and not released by taking out the copy of before.
 func TestAReleaseOfWhatAPeerHasChangedLooksAnew(t *testing.T) {

@@ -92,6 +92,7 @@ func TestWithPeersEitherHolderOfAReplacementInDoubtMayBeItsOwner(t *testing.T) {
 	for _, have := range []*Lease{one, two} {
 		g := openGroup(t, groupConfig(3), groupPast(Entry{Name: "orders", Lease: two, Replaced: one, Pending: true}))
 		g.place("orders", have.Copy(), 20*time.Second, g.each()...)
+		g.sign("p0", g.each()...) // before the crash: no store has forgotten anything
 		g.gather()
 		for _, token := range []string{"one", "two"} {
 			want := Unchanged
@@ -139,6 +140,62 @@ func TestALeaseOfTheJournalIsPutIntoTheStores(t *testing.T) {
 		asks := d.core.Chores(d.now, store, 10)
 		if len(asks) == 0 || !asks[0].Next.Equal(e.Lease.Copy()) || asks[0].Prev != nil || asks[0].OrNone || asks[0].TTL != 6*time.Second {
 			t.Errorf("store %d has the chores %v, want the copy put where there is none, for the 6s that are left", store, asks)
+		}
+	}
+}
+
+// inDoubt returns a group whose p0 crashed while it put a third on a list that is a
+// peer's by now, who put the second there.
+func inDoubt(t *testing.T) (g *group, peers, replaced *Copy) {
+	one, three := leaseFor("one", 1400, 20*time.Second), leaseFor("one three", 1500, 20*time.Second)
+	three.Fence = one.Fence
+	g = openGroup(t, groupConfig(3), groupPast(Entry{Name: "orders", Lease: three, Replaced: one, Pending: true}))
+	return g, &Copy{Value: []byte("one two"), Fence: one.Fence, Version: MakeNumber(1450, 2)}, one.Copy()
+}
+
+// What was to replace a lease is newer than what a peer made of it, and was refused
+// for that: a store that has forgotten nothing has what came of it.
+func TestAChangeInDoubtLeavesWhatAStoreHas(t *testing.T) {
+	g, peers, _ := inDoubt(t)
+	g.place("orders", peers, 20*time.Second, g.each()...)
+	g.sign("p0", g.each()...) // before the crash
+	g.gather()
+	var got *Lease
+	op := g.submit(looking("orders", func(l *Lease) { got = l }))
+	op2 := g.submit(acquiring("other", time.Second, "orders"))
+	g.rest()
+	g.ends(op, Unchanged)
+	g.ends(op2, Unchanged)
+	for i := range g.stores {
+		if g.at(i, "orders") != "one two" {
+			t.Errorf("store %d has %q, want the peer's list", i, g.at(i, "orders"))
+		}
+	}
+	if got == nil {
+		t.Error("the lock looks free, want it held")
+	}
+}
+
+// A store that forgot does not know which of the two it had, nor what a peer made
+// of the one: it has no word until both are over.
+func TestAStoreThatForgotWaitsForTheEndOfADoubt(t *testing.T) {
+	g, peers, replaced := inDoubt(t)
+	g.place("orders", replaced, 20*time.Second, 0)
+	g.place("orders", peers, 20*time.Second, 1)
+	g.connect(g.each()...)
+	g.rest()
+	for i, want := range []string{"one", "one two", ""} {
+		if s := g.mine(i); s.Phase != Pending || g.at(i, "orders") != want {
+			t.Errorf("store %d has %q and the book %v, want %q and no signature", i, g.at(i, "orders"), s, want)
+		}
+	}
+	g.pass(21 * time.Second)
+	g.sign("p1", g.each()...)
+	g.sign("p2", g.each()...)
+	g.rest()
+	for i := range g.stores {
+		if s := g.mine(i); s.Phase != Signed {
+			t.Errorf("store %d has the book %v, want it signed once both are over", i, s)
 		}
 	}
 }

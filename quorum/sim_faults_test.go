@@ -51,14 +51,19 @@ func (w *world) storeFault(s *simStore) {
 	case 5:
 		w.setClock(s, time.Duration((w.rng.Float64()*2-0.5)*float64(w.cfg.MaxTTL)))
 	default:
-		if len(w.nodes) > 1 {
+		if len(w.nodes) > 1 && !w.twice {
 			return // against that peers cannot promise anything
 		}
-		name := lockName(w.rng.IntN(3))
-		w.note("somebody deletes %s from store %d", name, s.index)
-		delete(s.copies, name)
-		w.tell(s, name)
+		w.delete(s, lockName(w.rng.IntN(3)))
 	}
+}
+
+// delete is what somebody does who knows nothing of locks.
+func (w *world) delete(s *simStore, name string) {
+	w.note("somebody deletes %s from store %d", name, s.index)
+	w.stats.deleted++
+	delete(s.copies, name)
+	w.tell(s, name)
 }
 
 // mayForget reports whether a store may lose what it has. Of those that a proxy is

@@ -17,16 +17,18 @@ type simStore struct {
 	jumps       int     // of its clock
 	rate        float64 // of its clock, against ours
 	dead        bool
+	twice       bool        // it keeps copies twice
 	blank       bool        // it lost its data while a proxy was about to leave it
 	opened      map[int]int // connections so far, by node: a request of an older one may still arrive
 }
 
 // A simMemory is what a store forgets.
 type simMemory struct {
-	copies map[string]simCopy
-	gone   map[string]simGone
-	marks  map[int]Number
-	book   Book
+	copies  map[string]simCopy
+	seconds map[string]simCopy // the same once more, under names that strangers do not know
+	gone    map[string]simGone
+	marks   map[int]Number
+	book    Book
 }
 
 type simCopy struct {
@@ -40,19 +42,21 @@ type simGone struct {
 }
 
 func newMemory() simMemory {
-	return simMemory{map[string]simCopy{}, map[string]simGone{}, map[int]Number{}, Book{}}
+	return simMemory{map[string]simCopy{}, map[string]simCopy{}, map[string]simGone{}, map[int]Number{}, Book{}}
 }
 
 func (m simMemory) clone() simMemory {
-	return simMemory{maps.Clone(m.copies), maps.Clone(m.gone), maps.Clone(m.marks), maps.Clone(m.book)}
+	return simMemory{maps.Clone(m.copies), maps.Clone(m.seconds), maps.Clone(m.gone), maps.Clone(m.marks), maps.Clone(m.book)}
 }
 
 // jump sets the store's clock forward, or back.
 func (s *simStore) jump(by time.Duration) {
 	s.jumps++
-	for name, c := range s.copies {
-		c.until = c.until.Add(-by)
-		s.copies[name] = c
+	for _, copies := range s.each() {
+		for name, c := range copies {
+			c.until = c.until.Add(-by)
+			copies[name] = c
+		}
 	}
 	for name, g := range s.gone {
 		g.until = g.until.Add(-by)
@@ -60,13 +64,30 @@ func (s *simStore) jump(by time.Duration) {
 	}
 }
 
+// each returns the copies, and the second ones.
+func (m simMemory) each() [2]map[string]simCopy { return [...]map[string]simCopy{m.copies, m.seconds} }
+
 func (s *simStore) get(now Time, name string) *Copy {
-	c, ok := s.copies[name]
-	if !ok || now >= c.until {
-		delete(s.copies, name)
-		return nil
+	c, _ := s.find(now, name)
+	return c
+}
+
+// find returns the copy of a name, the second one if somebody deleted the first,
+// and when it runs out.
+func (s *simStore) find(now Time, name string) (*Copy, Time) {
+	for _, copies := range s.each() {
+		if c, ok := copies[name]; ok && now < c.until {
+			return DecodeCopy([]byte(c.bytes)), c.until
+		}
+		delete(copies, name)
 	}
-	return DecodeCopy([]byte(c.bytes))
+	return nil, 0
+}
+
+// takeOut leaves no copy of a name.
+func (s *simStore) takeOut(name string) {
+	delete(s.copies, name)
+	delete(s.seconds, name)
 }
 
 // ended returns the notice that is there for a name.
@@ -78,7 +99,11 @@ func (s *simStore) ended(now Time, name string) Number {
 }
 
 func (s *simStore) put(now Time, name string, c *Copy, ttl time.Duration) {
-	s.copies[name] = simCopy{string(c.Encode()), now.Add(time.Duration(float64(ttl) / s.rate))}
+	s.takeOut(name)
+	kept := simCopy{string(c.Encode()), now.Add(time.Duration(float64(ttl) / s.rate))}
+	if s.copies[name] = kept; s.twice && c.Version != 0 {
+		s.seconds[name] = kept
+	}
 }
 
 func (s *simStore) do(now Time, r Request) Vote {
@@ -91,12 +116,12 @@ func (s *simStore) do(now Time, r Request) Vote {
 		clear(s.book)
 		return Vote{Verdict: Granted}
 	}
-	found := s.get(now, r.Name)
+	found, until := s.find(now, r.Name)
 	v := Vote{Verdict: Granted, Found: found}
 	switch {
 	case r.Action == Read:
 		if found != nil {
-			v.FoundLeft = s.copies[r.Name].until.Sub(now)
+			v.FoundLeft = until.Sub(now)
 		}
 		if r.Heed {
 			v.Gone = s.ended(now, r.Name)
@@ -108,12 +133,18 @@ func (s *simStore) do(now Time, r Request) Vote {
 		}
 		return v
 	}
+	if _, first := s.copies[r.Name]; !first && r.Next != nil && found.Equal(r.Next) {
+		found, v.Found = nil, nil // the second copy is not in the way of the first
+	}
 	if r.Gone > 0 && r.Prev.Version >= s.ended(now, r.Name) {
 		until := now.Add(time.Duration(float64(r.Gone) / s.rate))
 		s.gone[r.Name] = simGone{r.Prev.Version, max(until, s.gone[r.Name].until)}
 	}
 	if !(found.Equal(r.Prev) || found == nil && r.OrNone) {
 		v.Verdict = Refused
+		if second, ok := s.seconds[r.Name]; ok && r.Prev != nil && second.bytes == string(r.Prev.Encode()) {
+			delete(s.seconds, r.Name) // or it would come back when what is in the way goes
+		}
 	}
 	if gone := s.ended(now, r.Name); r.Heed && r.Next != nil && gone >= r.Next.Version {
 		v.Verdict, v.Gone = Refused, gone
@@ -128,7 +159,7 @@ func (s *simStore) do(now Time, r Request) Vote {
 		s.marks[Bucket(r.Name)] = r.Next.Version
 	}
 	if r.Next == nil {
-		delete(s.copies, r.Name)
+		s.takeOut(r.Name)
 	} else {
 		s.put(now, r.Name, r.Next, r.TTL)
 	}

@@ -1,6 +1,9 @@
 package quorum
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A storm is a kind of trouble that comes again and again in one history, close
 // together: some schedules go wrong only if one fault follows another within the
@@ -10,12 +13,14 @@ type storm struct {
 	every time.Duration // about
 	blow  func(*world)
 	slow  float64 // the share of syncs that take long
+	twice bool    // only where stores keep copies twice
 }
 
 var storms = []storm{
 	{name: "slow disks, and stores that forget", every: 400 * time.Millisecond, blow: (*world).flushOne, slow: 0.3},
 	{name: "clocks ahead and back", every: 600 * time.Millisecond, blow: (*world).shiftClock},
 	{name: "one cut from one", every: 300 * time.Millisecond, blow: (*world).cutOne},
+	{name: "deletes", every: 20 * time.Millisecond, blow: (*world).deleteOne, twice: true},
 }
 
 // brew has some histories with peers be stormy.
@@ -23,7 +28,8 @@ func (w *world) brew() {
 	if len(w.nodes) < 2 || w.direct != nil || w.faithful || w.rng.IntN(4) > 0 {
 		return
 	}
-	w.storm = &storms[w.rng.IntN(len(storms))]
+	kinds := slices.DeleteFunc(slices.Clone(storms), func(s storm) bool { return s.twice && !w.twice })
+	w.storm = &kinds[w.rng.IntN(len(kinds))]
 	w.patience = 100 * time.Millisecond // and clients are in a hurry
 	w.cfg.Peek = peekEvery
 	for _, n := range w.nodes {
@@ -53,6 +59,13 @@ func (w *world) shiftClock() {
 		by = -by
 	}
 	w.setClock(s, by)
+}
+
+// deleteOne has each name deleted, in one store after the other.
+func (w *world) deleteOne() {
+	w.turn++
+	names := []string{sharedName, lockName(0), lockName(1), lockName(2)}
+	w.delete(w.stores[w.turn/len(names)%len(w.stores)], names[w.turn%len(names)])
 }
 
 func (w *world) cutOne() {

@@ -71,6 +71,11 @@ func newWorld(seed uint64, breaks breakage) *world {
 		w.cfg.Names = append(w.cfg.Names, fmt.Sprintf("s%d", i))
 		w.stores = append(w.stores, &simStore{index: i, simMemory: newMemory(), saved: newMemory(), opened: map[int]int{}, rate: 0.99 + rng.Float64()*0.02})
 	}
+	for _, s := range w.stores {
+		// Single copies are deleted by somebody alone, or where they are kept twice.
+		s.twice = proxies > 1 && seed%4 == 3
+		w.twice = s.twice
+	}
 	for i := range proxies {
 		w.nodes = append(w.nodes, w.newNode(i, proxies))
 	}
@@ -253,7 +258,7 @@ func (w *world) tidy(n *simNode) {
 			}
 			w.fail("long after the last fault, store %d is not whole for proxy %d: %s", i, n.id, c.stores[i].waits)
 		}
-		for _, name := range sortedKeys(s.copies) {
+		for _, name := range append(sortedKeys(s.copies), sortedKeys(s.seconds)...) {
 			if copy := s.get(w.now, name); copy != nil && copy.Version != 0 {
 				w.fail("nothing is held, and store %d keeps %s as %q %v", i, name, copy.Value, copy.Version)
 			}

@@ -25,6 +25,7 @@ type world struct {
 	nonces int
 
 	faithful bool          // no store forgets
+	twice    bool          // all keep copies twice
 	left     []*simStore   // that a proxy is about to leave
 	storm    *storm        // that comes again and again; nil: none
 	turn     int           // of the storm
@@ -47,6 +48,7 @@ type simStats struct {
 	batches, late                                    int // late: a request came in after a later connection's
 	crashes, pauses, lost, cuts, strangers, moves    int // of proxies
 	forgot, flushed, restarted, restored, jumps      int // of stores
+	deleted                                          int // single copies, by somebody
 	storms                                           int
 }
 
@@ -56,7 +58,7 @@ func (s *simStats) each() map[string]int {
 		"granted": s.granted, "held": s.held, "failed": s.failed, "extended": s.extended, "released": s.released, "pairs": s.pairs,
 		"joined": s.joined, "left": s.left, "direct": s.direct, "batches": s.batches, "late": s.late,
 		"crashes": s.crashes, "pauses": s.pauses, "lost": s.lost, "cuts": s.cuts, "strangers": s.strangers, "moves": s.moves,
-		"forgot": s.forgot, "flushed": s.flushed, "restarted": s.restarted, "restored": s.restored, "jumps": s.jumps, "storms": s.storms,
+		"forgot": s.forgot, "flushed": s.flushed, "restarted": s.restarted, "restored": s.restored, "jumps": s.jumps, "deleted": s.deleted, "storms": s.storms,
 	}
 }
 
@@ -81,6 +83,7 @@ func (s *simStats) add(t simStats) {
 	s.restored += t.restored
 	s.late += t.late
 	s.storms += t.storms
+	s.deleted += t.deleted
 	s.joined += t.joined
 	s.left += t.left
 	s.pairs += t.pairs

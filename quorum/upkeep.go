@@ -367,6 +367,9 @@ func (c *Core) plant(now Time, store int, s *slot, why purpose) *Ask {
 		if left = s.lease.Until.Sub(now); left < MinTTL {
 			return nil
 		}
+		if w := &c.stores[store]; w.phase == Pending && !w.kept && s.or != nil {
+			return nil // it forgot which of the two it had: it may say nothing until both are over
+		}
 	}
 	s.asked |= 1 << store
 	return &Ask{Store: store, why: why, Request: Request{Name: s.name, Next: s.lease.Copy(), TTL: left, Heed: c.heeds()}}
@@ -439,7 +442,7 @@ func (c *Core) putBack(now Time, ask *Ask, vote Vote) {
 			c.vanish(ask.Store, ask.Name)
 		}
 		c.has(ask.Store, s)
-	case c.covers(s, vote.Found, ask.Next) && !c.refreshes(ask, vote.Found):
+	case c.covers(ask.Store, s, vote.Found, ask.Next) && !c.refreshes(ask, vote.Found):
 		c.has(ask.Store, s)
 	case !ask.again && (c.leftover(ask.Name, vote.Found) || c.refreshes(ask, vote.Found) || c.overrules(ask.Store, s, vote.Found)):
 		second := *ask
@@ -456,12 +459,23 @@ func (c *Core) putBack(now Time, ask *Ask, vote Vote) {
 // covers reports whether what is in a store does for the copy next of our lease:
 // it is that, or the other of two that we are in doubt of, or a peer's later
 // change of the same lease, which outlives what it replaces until it is granted.
-func (c *Core) covers(s *slot, found, next *Copy) bool {
+//
+// Before we sign, the other of two only does where nothing was forgotten. There
+// anything does for a lease that may never have been granted: it is what came of it.
+func (c *Core) covers(store int, s *slot, found, next *Copy) bool {
+	w := &c.stores[store]
+	signing := c.peered() && w.phase == Pending
 	switch {
-	case found == nil || found.Version == 0:
+	case found == nil:
 		return false
-	case found.Version == next.Version, s.or != nil && found.Version == s.or.Version:
+	case signing && w.kept && s.unsure:
 		return true
+	case found.Version == 0:
+		return false
+	case found.Version == next.Version:
+		return true
+	case s.or != nil && found.Version == s.or.Version:
+		return !signing
 	}
 	return c.peered() && found.Version > next.Version && (found.Fence == next.Fence || s.or != nil && found.Fence == s.or.Fence)
 }
@@ -477,7 +491,8 @@ func (c *Core) refreshes(ask *Ask, found *Copy) bool {
 // Rule 4: only before our signature, and only of an older version of the same
 // lease, or of a lease that must have ended since ours is granted and newer. What
 // else is in the way may be somebody's: the signature waits until that goes, or
-// our lease ends.
+// our lease ends. If ours may never have been granted, a peer's older change of
+// that lease may have been: unless it says the same, it stays.
 func (c *Core) overrules(store int, s *slot, found *Copy) bool {
 	switch {
 	case !c.peered() || found == nil || c.stores[store].phase != Pending:
@@ -487,5 +502,5 @@ func (c *Core) overrules(store int, s *slot, found *Copy) bool {
 	case found.Version == 0 || found.Opaque || found.Version >= s.lease.Version:
 		return false
 	}
-	return found.Fence == s.lease.Fence || s.or == nil && !s.unsure
+	return !s.unsure || found.Fence == s.lease.Fence && string(found.Value) == string(s.lease.Value)
 }
