@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"time"
 )
 
 // How much garbage there may be before it is collected. By Go's own rule, as much
@@ -35,4 +37,48 @@ func adjustGC() {
 func garbagePercent(live uint64) int {
 	live = max(live, 1<<20)
 	return int((garbageLeast + live/garbageShare) * 100 / live)
+}
+
+// giveBack gives memory back to the system, until ctx is done, each time that
+// nothing much is asked for after something was: garbage, and the stacks that
+// goroutines needed which wait now. By itself Go does that within some minutes.
+func giveBack(ctx context.Context) {
+	const every = time.Second
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	var idle idleness
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		made := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+		metrics.Read(made)
+		if idle.begins(made[0].Value.Uint64()) {
+			debug.FreeOSMemory()
+		}
+	}
+}
+
+// An idleness knows from what was ever allocated, looked at now and then, when a
+// program that had something to do has no more.
+type idleness struct {
+	last uint64 // looked at
+	from uint64 // when memory was last given back
+}
+
+const (
+	idleMost  = 4 << 20  // allocated between two looks by who is idle,
+	idleAfter = 16 << 20 // and since the last time by who had something to do
+)
+
+func (i *idleness) begins(allocated uint64) bool {
+	quiet := allocated-i.last < idleMost
+	i.last = allocated
+	if !quiet || allocated-i.from < idleAfter {
+		return false
+	}
+	i.from = allocated
+	return true
 }

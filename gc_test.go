@@ -14,3 +14,24 @@ func TestGarbageIsBounded(t *testing.T) {
 		}
 	}
 }
+
+func TestMemoryIsGivenBackOnceAfterSomethingWasDone(t *testing.T) {
+	const mb = 1 << 20
+	var idle idleness
+	for i, c := range []struct {
+		allocated uint64
+		want      bool
+	}{
+		{2 * mb, false},                    // it starts
+		{3 * mb, false},                    // and does nothing
+		{50 * mb, false}, {90 * mb, false}, // it is busy
+		{92 * mb, true}, {93 * mb, false}, // and no more: once
+		{97 * mb, false}, {101 * mb, false}, // a little by and by is no reason,
+		{104 * mb, false}, {107 * mb, false}, // until it
+		{110 * mb, true}, // comes to much
+	} {
+		if got := idle.begins(c.allocated); got != c.want {
+			t.Errorf("look %d, %d MB: memory is given back: %t, want %t", i, c.allocated/mb, got, c.want)
+		}
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,6 +37,11 @@ const exitJournal = 3
 // reverse. Leases stay.
 func serve(ctx context.Context, c conf.Config, out, logs io.Writer) error {
 	paceGC()
+	var housekeeping sync.WaitGroup
+	defer housekeeping.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	housekeeping.Go(func() { giveBack(ctx) })
 	log := logger(c, logs)
 	strategy, err := quorum.ParseStrategy(c.Strategy)
 	if err != nil {

@@ -41,6 +41,23 @@ func (l *link) appendRequest(b []byte, r *quorum.Request) ([]byte, judge) {
 	return appendCopy(appendNumber(b, millis(r.TTL)), r.Next), swapVote
 }
 
+// appendClear appends the command for the clear script, if anything is to be cleared.
+func appendClear(b []byte, requests []quorum.Request, cleared []int) []byte {
+	if len(cleared) == 0 {
+		return b
+	}
+	b = appendTexts(appendCount(b, 3+3*len(cleared)), "EVALSHA", clearScript.hash)
+	b = appendNumber(b, int64(len(cleared)))
+	for _, i := range cleared {
+		b = appendTexts(b, requests[i].Name)
+	}
+	for _, i := range cleared {
+		accepts, prev := accepted(&requests[i])
+		b = appendCopy(appendTexts(b, accepts), prev)
+	}
+	return b
+}
+
 func (l *link) appendRead(b []byte, r *quorum.Request) ([]byte, judge) {
 	if l.twice || r.Heed {
 		return l.appendHeeding(b, r), heedingVote

@@ -21,53 +21,93 @@ import (
 // if that is nothing at all.
 type judge func(r *quorum.Request, reply any) (v quorum.Vote, ok bool)
 
-// A pipeline is a batch under way: a command for each request, and TIME.
+// A pipeline is a batch under way: scripts to be loaded, if there are any; swaps
+// that leave nothing, together; a command for each other request; and TIME.
 type pipeline struct {
-	out    []byte
-	first  int     // commands before those, of whose replies none is wanted
-	judges []judge // by request; nil: it is not sent
-	sent   int     // commands
+	out     []byte
+	loads   int // of whose replies none is wanted
+	cleared []int
+	asked   []asked
+	names   map[string]struct{} // of the requests so far
 }
 
-// add queues the command for a request.
-func (p *pipeline) add(b []byte, j judge) {
-	p.out = b
-	p.judges = append(p.judges, j)
-	p.sent++
+// An asked is a command of a pipeline, for the request of that index.
+type asked struct {
+	request int
+	judge   judge
 }
 
-// skip leaves a request out.
-func (p *pipeline) skip() { p.judges = append(p.judges, nil) }
+// commands returns how many replies there will be.
+func (p *pipeline) commands() int {
+	n := p.loads + len(p.asked) + 1
+	if len(p.cleared) > 0 {
+		n++
+	}
+	return n
+}
 
 // queue gets the pipeline for the requests ready, after the scripts if they are
 // wanted. The room of the last one is used again.
 func (l *link) queue(requests []quorum.Request, votes []quorum.Vote, load bool) *pipeline {
 	p := &l.pipe
-	*p = pipeline{out: p.out[:0], judges: p.judges[:0]}
+	*p = pipeline{out: p.out[:0], cleared: p.cleared[:0], asked: p.asked[:0], names: p.names}
 	if load {
 		for _, s := range scripts {
 			p.out = appendCommand(p.out, "SCRIPT", "LOAD", s.text)
 		}
-		p.first, p.sent = len(scripts), len(scripts)
+		p.loads = len(scripts)
 	}
+	l.gather(p, requests)
+	p.out = appendClear(p.out, requests, p.cleared)
+	cleared := p.cleared
 	for i := range requests {
-		if err := reserved(&requests[i]); err != nil {
-			votes[i] = quorum.Vote{Err: err, Unsent: true}
-			p.skip()
+		if len(cleared) > 0 && cleared[0] == i {
+			cleared = cleared[1:]
 			continue
 		}
-		p.add(l.appendRequest(p.out, &requests[i]))
+		if err := reserved(&requests[i]); err != nil {
+			votes[i] = quorum.Vote{Err: err, Unsent: true}
+			continue
+		}
+		b, judge := l.appendRequest(p.out, &requests[i])
+		p.out, p.asked = b, append(p.asked, asked{i, judge})
 	}
 	p.out = appendCommand(p.out, "TIME")
-	p.sent++
 	return p
+}
+
+// gather finds what can be cleared together, before all else: swaps that leave
+// nothing, of names that no request before them is about.
+func (l *link) gather(p *pipeline, requests []quorum.Request) {
+	if p.names == nil {
+		p.names = map[string]struct{}{}
+	}
+	clear(p.names)
+	for i := range requests {
+		r := &requests[i]
+		if _, again := p.names[r.Name]; !again && l.clears(r) && len(p.cleared) < maxCleared {
+			p.cleared = append(p.cleared, i)
+		}
+		p.names[r.Name] = struct{}{}
+	}
+	if len(p.cleared) == 1 {
+		p.cleared = p.cleared[:0]
+	}
+}
+
+// maxCleared is how many copies one script takes out: nobody else is served meanwhile.
+const maxCleared = 256
+
+// clears reports whether a request may be cleared along with others.
+func (l *link) clears(r *quorum.Request) bool {
+	return r.Action == quorum.Swap && r.Next == nil && !l.twice && !isGuarded(r) && !isOurs(r.Name)
 }
 
 // exchange writes a pipeline, reads the answers, and makes votes of them. An error
 // means that the connection is of no use any more; requests without an answer are
 // then Silent because of it.
 func (l *link) exchange(ctx context.Context, p *pipeline, requests []quorum.Request, votes []quorum.Vote) (reading, error) {
-	answers := l.guard.answers + p.sent
+	answers := l.guard.answers + p.commands()
 	now := reading{before: l.pace.clock.Now()}
 	l.wire.wrote.Store(false)
 	err := l.alone()
@@ -75,27 +115,49 @@ func (l *link) exchange(ctx context.Context, p *pipeline, requests []quorum.Requ
 		_, err = l.conn.Write(p.out)
 	}
 	unsent := !l.wire.wrote.Load()
-	for i := 0; i < p.first && err == nil; i++ {
+	for i := 0; i < p.loads && err == nil; i++ {
 		_, err = l.reply()
 	}
-	for i := range requests {
-		if p.judges[i] == nil {
-			continue // its vote says why
-		}
-		var reply any
+	// next reads a reply, unless the connection broke before.
+	next := func() (reply any) {
 		if err == nil {
 			reply, err = l.reply()
 		}
+		return reply
+	}
+	// vote makes a vote of what is said to a request.
+	vote := func(i int, judge judge, reply any) (ok bool) {
 		if err != nil {
 			votes[i] = quorum.Vote{Err: l.broken(ctx, err), Unsent: unsent}
-			continue
+			return true
 		}
-		ok := true
 		if failed, isError := reply.(replyError); isError {
 			votes[i] = failure(&requests[i], failed)
-		} else if votes[i], ok = p.judges[i](&requests[i], reply); !ok {
-			// Whatever this is, it may have shifted the other answers too.
-			return now, void{fmt.Errorf("a reply that means nothing: %.60q", fmt.Sprint(reply))}
+			return true
+		}
+		votes[i], ok = judge(&requests[i], reply)
+		return ok
+	}
+	if len(p.cleared) > 0 {
+		reply := next()
+		said, isArray := reply.([]any)
+		_, isError := reply.(replyError)
+		if err == nil && !isError && len(said) != len(p.cleared) {
+			return now, nonsense(reply)
+		}
+		for k, i := range p.cleared {
+			one := reply // an error, for all of them
+			if isArray {
+				one = said[k]
+			}
+			if !vote(i, swapVote, one) {
+				return now, nonsense(reply)
+			}
+		}
+	}
+	for _, a := range p.asked {
+		if reply := next(); !vote(a.request, a.judge, reply) {
+			return now, nonsense(reply)
 		}
 	}
 	var clock any
@@ -112,6 +174,11 @@ func (l *link) exchange(ctx context.Context, p *pipeline, requests []quorum.Requ
 	failed, _ := clock.(error)
 	now.shown, now.err = sinceEpoch(clock, failed)
 	return now, nil
+}
+
+// nonsense: whatever this is, it may have shifted the other answers too.
+func nonsense(reply any) error {
+	return void{fmt.Errorf("a reply that means nothing: %.60q", fmt.Sprint(reply))}
 }
 
 // broken returns what is behind an error of the connection.

@@ -41,6 +41,28 @@ end
 return there and 1 or 0
 `
 
+// Swaps that leave nothing, many in one script: to start one costs as much as three
+// of them. KEYS: the copies. ARGV: for each what it accepts, and the bytes to
+// replace. An array with what the plain swap says of each.
+const clearText = `
+local said = {}
+for i, key in ipairs(KEYS) do
+  local there = redis.pcall('GET', key)
+  local accepts = ARGV[2 * i - 1]
+  if type(there) == 'table' then
+    said[i] = there
+  elseif there and (accepts == 'prev' or accepts == 'either') and there == ARGV[2 * i] then
+    redis.call('DEL', key)
+    said[i] = 1
+  elseif not there and (accepts == 'none' or accepts == 'either') then
+    said[i] = 0
+  else
+    said[i] = there
+  end
+end
+return said
+`
+
 // What a swap accepts, the first of the script's arguments.
 const (
 	acceptsNone    = "none"
@@ -195,12 +217,13 @@ return 1
 // Never changed once made.
 var (
 	swapScript    = newScript(swapText)
+	clearScript   = newScript(clearText)
 	readScript    = newScript(readText)
 	guardedScript = newScript(guardedText)
 	heedingScript = newScript(heedingText)
 	signScript    = newScript(signText)
 
-	scripts = []script{swapScript, readScript, guardedScript, heedingScript, signScript}
+	scripts = []script{swapScript, clearScript, readScript, guardedScript, heedingScript, signScript}
 )
 
 // load hands the server all scripts, by which it knows their hashes.
