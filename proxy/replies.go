@@ -2,10 +2,10 @@ package proxy
 
 import (
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/tidwall/redcon"
-	"golang.org/x/sys/unix"
 )
 
 // flushSize is how much is gathered for one write, and the most that is written
@@ -250,7 +250,7 @@ func (c *client) sendNow(b []byte) (n int) {
 		return 0
 	}
 	_ = c.in.raw.Control(func(fd uintptr) {
-		n, _ = unix.SendmsgN(int(fd), b, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		n, _ = syscall.Write(int(fd), b) // the runtime has it never wait, nor raise a signal
 	})
 	n = max(n, 0)
 	c.server.bytesOut.Add(uint64(n))
