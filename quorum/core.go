@@ -279,12 +279,14 @@ func (c *Core) begin(now Time, op *Op) {
 	op.looked, op.other = false, 0
 	op.view = View{Now: now, names: op.Names, found: op.one[:0]}
 	free := 0
-	for _, name := range op.Names {
-		lease := c.live(now, c.slots[name])
+	for i, name := range op.Names {
+		s := c.slots[name]
+		lease := c.live(now, s)
 		if lease == nil {
 			free++
 		}
 		op.view.found = append(op.view.found, lease)
+		op.view.doubt(i, s.other(now, lease))
 	}
 	op.view.Told = c.told // behind the end of leases that were over
 	doubts := op.doubts
@@ -352,21 +354,23 @@ func (c *Core) certain(op *Op) bool {
 	return true
 }
 
+// other returns the lease that was perhaps replaced by that of our table, just
+// before a crash; nil if what is found is not that, or there is no such doubt.
+func (s *slot) other(now Time, found *Lease) []*Lease {
+	if found != nil && found == s.lease && s.or.Live(now) {
+		return []*Lease{s.or}
+	}
+	return nil
+}
+
 // showOther shows op what its leases may be just as well: the one that was perhaps
 // replaced just before a crash, and those that a silent store may make a quorum
 // of. Either may be the one that is held, so an op that could do nothing by the
 // one is tried by each of the others.
-func (c *Core) showOther(op *Op) bool {
-	at, seen := op.other, false
+func (c *Core) showOther(op *Op) (seen bool) {
+	at := op.other
 	op.other++
-	for i, name := range op.Names {
-		var others []*Lease
-		if s := c.slots[name]; s.or.Live(op.view.Now) && (op.view.found[i] == s.lease || op.view.found[i] == s.or) {
-			others = append(others, s.or)
-		}
-		if op.view.rivals != nil {
-			others = append(others, op.view.rivals[i]...)
-		}
+	for i, others := range op.view.rivals {
 		if at < len(others) {
 			op.view.found[i] = others[at]
 			seen = true

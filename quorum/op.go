@@ -53,8 +53,8 @@ type View struct {
 	Told  uint64 // see [News]
 	names []string
 	found []*Lease
-	// rivals are, by name, what the lease may be in the place of the one in found:
-	// the stores that answered rule neither out.
+	// rivals are, by name, what the lease may be in the place of the one in found: a
+	// crash or silent stores rule neither out. nil if there are none at all.
 	rivals [][]*Lease
 	used   uint64 // one bit a name that was looked at; the last is for all from the 64th on
 }
@@ -69,6 +69,16 @@ func (v *View) Lease(name string) (*Lease, bool) {
 		}
 	}
 	return nil, false
+}
+
+// doubt notes what the lease of the i-th name may be just as well.
+func (v *View) doubt(i int, rivals []*Lease) {
+	if v.rivals == nil && len(rivals) > 0 {
+		v.rivals = make([][]*Lease, len(v.names))
+	}
+	if v.rivals != nil {
+		v.rivals[i] = rivals
+	}
 }
 
 // A Part is what is to become of one lock: the lease that was read is replaced

@@ -99,8 +99,8 @@ func (a *attempt) granted(p, stores int) (has storeSet) {
 }
 
 // confirm puts on record what a pending record leaves open: whether a lease of
-// another value was replaced, and what was released in its company. A crash
-// that loses this leaves either holder as owner.
+// another value was replaced, with peers any lease, and what was released in its
+// company. A crash that loses this leaves either holder as owner.
 func (c *Core) confirm(a *attempt) {
 	var entries []Entry
 	for p := range a.parts {
@@ -109,7 +109,7 @@ func (c *Core) confirm(a *attempt) {
 		if c.peered() && part.Prev.adopted() != nil && !part.check {
 			prev = part.Prev
 		}
-		if part.Drop && prev != nil || prev != nil && string(prev.Value) != string(part.Value) {
+		if prev != nil && (part.Drop || c.peered() || string(prev.Value) != string(part.Value)) {
 			entries = append(entries, Entry{Name: part.Name, Lease: a.next[p]})
 		}
 	}

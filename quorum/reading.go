@@ -132,12 +132,7 @@ func (c *Core) endRead(now Time, r *reading) {
 			return
 		}
 		r.op.view.found[i] = lease
-		if rivals := c.rivals(now, name, r.gone[p], answers, lease); len(rivals) > 0 {
-			if r.op.view.rivals == nil {
-				r.op.view.rivals = make([][]*Lease, len(r.op.Names))
-			}
-			r.op.view.rivals[i] = rivals
-		}
+		r.op.view.doubt(i, append(c.slots[name].other(now, lease), c.rivals(now, name, r.gone[p], answers, lease)...))
 	}
 	r.op.view.Now = now
 	c.decide(now, r.op)

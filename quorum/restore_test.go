@@ -144,10 +144,10 @@ func TestALeaseOfTheJournalIsPutIntoTheStores(t *testing.T) {
 	}
 }
 
-// inDoubt returns a group whose p0 crashed while it put a third on a list that is a
-// peer's by now, who put the second there.
-func inDoubt(t *testing.T) (g *group, peers, replaced *Copy) {
-	one, three := leaseFor("one", 1400, 20*time.Second), leaseFor("one three", 1500, 20*time.Second)
+// inDoubt returns a group whose p0 crashed while it made a list of one anew, say to put
+// a third there. It is a peer's by now, who put the second there.
+func inDoubt(t *testing.T, anew string) (g *group, peers, replaced *Copy) {
+	one, three := leaseFor("one", 1400, 20*time.Second), leaseFor(anew, 1500, 20*time.Second)
 	three.Fence = one.Fence
 	g = openGroup(t, groupConfig(3), groupPast(Entry{Name: "orders", Lease: three, Replaced: one, Pending: true}))
 	return g, &Copy{Value: []byte("one two"), Fence: one.Fence, Version: MakeNumber(1450, 2)}, one.Copy()
@@ -156,7 +156,7 @@ func inDoubt(t *testing.T) (g *group, peers, replaced *Copy) {
 // What was to replace a lease is newer than what a peer made of it, and was refused
 // for that: a store that has forgotten nothing has what came of it.
 func TestAChangeInDoubtLeavesWhatAStoreHas(t *testing.T) {
-	g, peers, _ := inDoubt(t)
+	g, peers, _ := inDoubt(t, "one three")
 	g.place("orders", peers, 20*time.Second, g.each()...)
 	g.sign("p0", g.each()...) // before the crash
 	g.gather()
@@ -177,25 +177,59 @@ func TestAChangeInDoubtLeavesWhatAStoreHas(t *testing.T) {
 }
 
 // A store that forgot does not know which of the two it had, nor what a peer made
-// of the one: it has no word until both are over.
+// of the one, who would take the other for what came after that: it has no word
+// until all are over.
 func TestAStoreThatForgotWaitsForTheEndOfADoubt(t *testing.T) {
-	g, peers, replaced := inDoubt(t)
-	g.place("orders", replaced, 20*time.Second, 0)
-	g.place("orders", peers, 20*time.Second, 1)
-	g.connect(g.each()...)
-	g.rest()
-	for i, want := range []string{"one", "one two", ""} {
-		if s := g.mine(i); s.Phase != Pending || g.at(i, "orders") != want {
-			t.Errorf("store %d has %q and the book %v, want %q and no signature", i, g.at(i, "orders"), s, want)
+	for _, anew := range []string{"one three", "one"} {
+		g, peers, replaced := inDoubt(t, anew)
+		g.place("orders", replaced, 20*time.Second, 0)
+		g.place("orders", peers, 20*time.Second, 1)
+		g.connect(g.each()...)
+		g.rest()
+		for i, want := range []*Copy{replaced, peers, nil} {
+			if s := g.mine(i); s.Phase != Pending || !g.stores[i].get(g.now, "orders").Equal(want) {
+				t.Errorf("%q in doubt: store %d has %q and the book %v, want %s and no signature", anew, i, g.at(i, "orders"), s, showCopy(want))
+			}
+		}
+		g.pass(21 * time.Second)
+		g.sign("p1", g.each()...)
+		g.sign("p2", g.each()...)
+		g.rest()
+		for i := range g.stores {
+			if s := g.mine(i); s.Phase != Signed {
+				t.Errorf("%q in doubt: store %d has the book %v, want it signed once both are over", anew, i, s)
+			}
 		}
 	}
-	g.pass(21 * time.Second)
-	g.sign("p1", g.each()...)
-	g.sign("p2", g.each()...)
+}
+
+// So what is known to be granted must not be in doubt for longer than needed.
+func TestWithPeersAnExtensionIsConfirmed(t *testing.T) {
+	g := newGroup(t, 3)
+	g.holds("orders", "token", groupTTL/2)
+	op := g.submit(extending("orders", "token", groupTTL))
 	g.rest()
-	for i := range g.stores {
-		if s := g.mine(i); s.Phase != Signed {
-			t.Errorf("store %d has the book %v, want it signed once both are over", i, s)
-		}
+	lease := g.ends(op, Changed).Leases[0]
+	if e := g.onDisk("orders"); e.Pending || e.Lease != lease {
+		t.Errorf("the journal has %+v, want it granted", e)
+	}
+}
+
+// A store shows what was perhaps replaced, another what a peer has made of that
+// since, and the third is silent: whoever is on the peer's list is not turned away.
+func TestADoubtOfTwoHidesNoThird(t *testing.T) {
+	g, _, replaced := inDoubt(t, "one three")
+	g.place("orders", replaced, 20*time.Second, g.each()...)
+	g.sign("p0", g.each()...)
+	g.gather()
+	g.place("orders", &Copy{Value: []byte("one four"), Fence: replaced.Fence, Version: MakeNumber(1<<20, 2)}, 20*time.Second, 1, 2)
+	op := g.submit(extending("orders", "one four", 30*time.Second))
+	g.turn(0, 1)
+	g.mute(2) // the look
+	for range 4 {
+		g.turn(0, 1, 2)
+	}
+	if r := g.result(op); r.Outcome != Changed {
+		t.Errorf("extended by one who is on the list: %v (%v), want it done", r.Outcome, r.Err)
 	}
 }

@@ -2,6 +2,7 @@ package quorum
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -211,8 +212,13 @@ func (c *simClient) extend(n *simNode, h *hold) {
 		if h.until <= w.now && r.Outcome == Changed && !w.alone(h) && h.token != "1" {
 			w.fail("client %d extended %s, which somebody else holds", c.id, h.name)
 		}
+		late := h.until <= w.now && len(w.nodes) == 1 && h.token != "1" && sent.Add(ttl) > w.now
+		if r.Outcome == Changed && late { // it was just not over yet where it is kept
+			h.until = sent.Add(ttl)
+			c.mine = append(slices.DeleteFunc(c.mine, func(m *hold) bool { return m == h }), h)
+		}
 		switch {
-		case r.Outcome == Changed && h.until > w.now: // it has not let go meanwhile
+		case r.Outcome == Changed && h.until > w.now:
 			w.stats.extended++
 			w.note("client %d extends %s by %v", c.id, h.name, ttl)
 			h.until, h.valid = sent.Add(ttl), w.now.Add(r.Validity)

@@ -23,17 +23,29 @@ var storms = []storm{
 	{name: "deletes", every: 20 * time.Millisecond, blow: (*world).deleteOne, twice: true},
 }
 
-// brew has some histories with peers be stormy.
+// Of a proxy alone, which may die while a lease ends that it is changing; or whose
+// changes fail where others, who lock in the stores, wait for what they leave there.
+var soloStorms = []storm{
+	{name: "slow disks, and crashes", every: time.Second, blow: func(w *world) { w.crash(w.nodes[0]) }, slow: 0.3},
+	{name: "one cut from one", every: 300 * time.Millisecond, blow: (*world).cutOne, slow: 0.1},
+}
+
+// brew has some histories be stormy.
 func (w *world) brew() {
-	if len(w.nodes) < 2 || w.direct != nil || w.faithful || w.rng.IntN(4) > 0 {
+	solo := len(w.nodes) == 1
+	if w.direct != nil && !solo || w.faithful || w.rng.IntN(4) > 0 {
 		return
 	}
 	kinds := slices.DeleteFunc(slices.Clone(storms), func(s storm) bool { return s.twice && !w.twice })
+	if solo {
+		kinds = soloStorms
+	}
 	w.storm = &kinds[w.rng.IntN(len(kinds))]
 	w.patience = 100 * time.Millisecond // and clients are in a hurry
-	w.cfg.Peek = peekEvery
 	for _, n := range w.nodes {
-		n.cfg.Peek = peekEvery
+		if !solo {
+			n.cfg.Peek = peekEvery
+		}
 	}
 	w.after(w.upTo(time.Second), w.blow)
 	w.stats.storms++
@@ -69,7 +81,7 @@ func (w *world) deleteOne() {
 }
 
 func (w *world) cutOne() {
-	if n := w.nodes[w.rng.IntN(len(w.nodes))]; n.proxy != nil {
+	if n := w.nodes[w.rng.IntN(len(w.nodes))]; n.proxy != nil && len(n.stores) > 0 {
 		l := n.proxy.lanes[w.rng.IntN(len(n.proxy.lanes))]
 		l.cut = w.now.Add(w.upTo(time.Second))
 		w.note("proxy %d and store %d are cut apart until %v", n.id, l.store.index, l.cut)

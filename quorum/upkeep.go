@@ -367,8 +367,11 @@ func (c *Core) plant(now Time, store int, s *slot, why purpose) *Ask {
 		if left = s.lease.Until.Sub(now); left < MinTTL {
 			return nil
 		}
-		if w := &c.stores[store]; w.phase == Pending && !w.kept && s.or != nil {
-			return nil // it forgot which of the two it had: it may say nothing until both are over
+		if w := &c.stores[store]; w.phase == Pending && !w.kept && s.unsure && s.lease.Fence != s.lease.Version {
+			// It forgot what came of this change of a lease. A peer who made another of
+			// it would take this for what came after that: so the store has no word
+			// until it is settled, or over.
+			return nil
 		}
 	}
 	s.asked |= 1 << store
@@ -491,8 +494,7 @@ func (c *Core) refreshes(ask *Ask, found *Copy) bool {
 // Rule 4: only before our signature, and only of an older version of the same
 // lease, or of a lease that must have ended since ours is granted and newer. What
 // else is in the way may be somebody's: the signature waits until that goes, or
-// our lease ends. If ours may never have been granted, a peer's older change of
-// that lease may have been: unless it says the same, it stays.
+// our lease ends. If ours may never have been granted, what is older may have been.
 func (c *Core) overrules(store int, s *slot, found *Copy) bool {
 	switch {
 	case !c.peered() || found == nil || c.stores[store].phase != Pending:
@@ -502,5 +504,5 @@ func (c *Core) overrules(store int, s *slot, found *Copy) bool {
 	case found.Version == 0 || found.Opaque || found.Version >= s.lease.Version:
 		return false
 	}
-	return !s.unsure || found.Fence == s.lease.Fence && string(found.Value) == string(s.lease.Value)
+	return !s.unsure
 }
