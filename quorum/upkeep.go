@@ -129,9 +129,9 @@ func (c *Core) Up(now Time, store int, incarnation string) {
 			// Whoever signed this book counts on copies that may have run out early.
 			// They may not have noticed yet, so the whole book goes.
 			kind, w.torn = "store.clock_jump", c.signs()
-		} else {
-			// Nor do we know what its clock did since: who signed before we came has to
-			// look after it once more while we do.
+		} else if c.breaks&breakIncarnation == 0 {
+			// Rule 6. Nor do we know what its clock did since: who signed before we came
+			// has to look after it once more while we do.
 			clear(w.peers)
 		}
 		c.lapse(now, store, kind, "incarnation %s, was %s", incarnation, w.incarnation)
