@@ -320,6 +320,28 @@ func TestAPeerIsOutwaitedExactly(t *testing.T) {
 	}
 }
 
+// A store was restarted, and the peers were there again before us: what they signed
+// says nothing of what its clock did until we came.
+func TestAPeerThatSignedARestartedStoreBeforeWeCameMustMoveTwice(t *testing.T) {
+	g := newGroup(t, 1)
+	g.core.Down(0, errLost)
+	g.pass(time.Second)
+	g.lives[0], g.stores[0].simMemory = "second", newMemory()
+	g.sign("p1", 0)
+	g.sign("p2", 0)
+	g.connect(0)
+	for range 5 {
+		g.turn(0)
+		g.pass(signAgain)
+	}
+	g.whole(0, false, "their signatures are new to us, and older than our connection")
+	g.beat(0)
+	g.turn(0)
+	g.beat(0)
+	g.turn(0)
+	g.whole(0, true, "two beats")
+}
+
 func TestAPeerThatSignedBeforeWeCameMustMoveTwice(t *testing.T) {
 	g := openGroup(t, groupConfig(1), groupPast())
 	g.sign("p1", 0)

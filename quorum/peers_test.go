@@ -255,6 +255,24 @@ func TestOnlyTheVeryLeftoverThatWasSeenIsReplaced(t *testing.T) {
 	g.ends(op, Changed)
 }
 
+// What is left of an attempt is newer than what a peer made of the lease meanwhile:
+// a release of the lease says nothing of either.
+func TestAReleaseThatMeetsALeftoverEndsItsLeaseOnly(t *testing.T) {
+	g := newGroup(t, 3)
+	lease := g.holds("orders", "token", groupTTL/2)
+	g.holds("parcels", "token", groupTTL/2) // a number to leave behind
+	left := &Copy{Value: []byte("left"), Fence: lease.Fence, Version: MakeNumber(g.core.count, 1)}
+	g.place("orders", left, groupTTL/2, 0)
+	op := g.submit(releasing("orders", "token"))
+	g.rest()
+	g.ends(op, Changed)
+	for i := range g.stores {
+		if gone := g.stores[i].ended(g.now, "orders"); gone != lease.Version || g.at(i, "orders") != "" {
+			t.Errorf("store %d has the notice %v and %q, want that %v ended, and nothing", i, gone, g.at(i, "orders"), lease.Version)
+		}
+	}
+}
+
 func TestAnExtensionThatFindsNoCopyHasItPutBackFirst(t *testing.T) {
 	g := newGroup(t, 3)
 	g.holds("orders", "token", groupTTL/2)

@@ -144,6 +144,22 @@ func TestALeaseThatEndsDuringAFailedChangeIsNotBroughtBack(t *testing.T) {
 	}
 }
 
+// Somebody who locks in the stores would take the lock where there is no copy.
+func TestWhatIsUndoneLaterLeavesTheLeaseInItsPlace(t *testing.T) {
+	d := newDesk(t, 3)
+	lease := d.hold("orders", "token", 10*time.Second)
+	op := d.submit(extending("orders", "token", 20*time.Second))
+	tried := d.asked[0][0].Next
+	d.mute(0, 1, 2) // they act, and their answers are lost
+	d.sync()
+	d.ends(op, Failed)
+	d.core.Voted(d.now, d.next(0), Vote{Unsent: true, Err: errLost}) // the undo: the store is down
+	d.core.Up(d.now, 0, "first")
+	if asks := doing(d.core.Chores(d.now, 0, 10), whyTakeOut); len(asks) != 1 || !asks[0].Prev.Equal(tried) || !asks[0].Next.Equal(lease.Copy()) {
+		t.Errorf("asked %v, want the lease in the place of what was tried", asks)
+	}
+}
+
 // leftBehind returns a desk where store 0 has the copy of an attempt that failed.
 func leftBehind(t *testing.T) (*desk, *Copy) {
 	d := newDesk(t, 3)

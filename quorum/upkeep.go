@@ -58,11 +58,11 @@ func (c *Core) sweep(now Time, store int, name string, copy *Copy, until Time) {
 }
 
 // backfill has a copy that is to go replaced by that of the lease which lives, in one
-// step. With peers that store may be one of the quorum that granted the lease: where
-// it had none for a moment, a peer could take the lock.
+// step. That store may be one of the quorum that granted the lease: where it had none
+// for a moment, a peer could take the lock, or somebody who locks in the stores.
 func (c *Core) backfill(now Time, ask *Ask) {
 	s := c.slots[ask.Name]
-	if !c.peered() || s == nil || !s.lease.Live(now) || s.lease.Version == ask.Prev.Version || c.breaks&breakBackfill != 0 {
+	if s == nil || !s.lease.Live(now) || s.lease.Version == ask.Prev.Version || c.breaks&breakBackfill != 0 {
 		return
 	}
 	ask.Next, ask.TTL, ask.Heed = s.lease.Copy(), c.keep(now, s.lease), c.heeds()
@@ -129,6 +129,10 @@ func (c *Core) Up(now Time, store int, incarnation string) {
 			// Whoever signed this book counts on copies that may have run out early.
 			// They may not have noticed yet, so the whole book goes.
 			kind, w.torn = "store.clock_jump", c.signs()
+		} else if c.breaks&breakIncarnation == 0 {
+			// Rule 6. Nor do we know what its clock did since: who signed before we came
+			// has to look after it once more while we do.
+			clear(w.peers)
 		}
 		c.lapse(now, store, kind, "incarnation %s, was %s", incarnation, w.incarnation)
 	default:

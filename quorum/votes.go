@@ -54,6 +54,7 @@ func (c *Core) vote(now Time, ask *Ask, vote Vote) {
 		second := *ask
 		second.Prev, second.again = vote.Found, true
 		second.OrNone = !c.peered()
+		second.Gone = 0 // the notice of what ends is there; one of this would end what a peer made meanwhile
 		c.ask(&second)
 		return
 	}
