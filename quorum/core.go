@@ -78,6 +78,7 @@ type Core struct {
 	fresh   bool   // this journal never signed a book
 	young   bool   // nor had it when we started
 	waiting string // rule 7: why we do not sign yet
+	trace   string // rule 7: of an earlier proxy of our id, "" while none was seen
 	refused error  // rule 9: why nothing is served
 	struck  bool   // our signatures were withdrawn
 	pace    pace

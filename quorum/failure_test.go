@@ -79,6 +79,21 @@ func TestChangesWaitWhileTheJournalIsFull(t *testing.T) {
 	d.ends(op, Changed)
 }
 
+func TestChangesThatWaitForTheJournalNeedNobodyElse(t *testing.T) {
+	d := newDesk(t, 0)
+	d.full = true
+	op := d.submit(acquiring("token", time.Minute, "orders"))
+	d.full = false // what was queued is written, and none of it was to be told
+	d.core.Tick(d.now)
+	d.sync()
+	d.ends(op, Changed)
+	d.full = true
+	d.submit(acquiring("token", time.Minute, "parcels"))
+	if next := d.core.Tick(d.now); next.Sub(d.now) > time.Second {
+		t.Errorf("while a change waits: again in %v, want soon", next.Sub(d.now))
+	}
+}
+
 func TestAReleaseIsSyncedWithinASecond(t *testing.T) {
 	d := newDesk(t, 0)
 	d.hold("orders", "token", time.Minute)

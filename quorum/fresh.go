@@ -87,7 +87,11 @@ func (c *Core) waitOut(now Time, trace string) string {
 
 // traces looks for an earlier proxy of our id in all books that were read. It is
 // pardoned if an operator declared it forgotten: somebody has waited for us.
+//
+// What was seen once counts, whatever has become of the book since.
 func (c *Core) traces() (read int, trace string, pardon bool) {
+	defer func() { c.trace = trace }()
+	trace = c.trace
 	for i := range c.stores {
 		w := &c.stores[i]
 		if !w.read {

@@ -233,3 +233,20 @@ func TestADoubtOfTwoHidesNoThird(t *testing.T) {
 		t.Errorf("extended by one who is on the list: %v (%v), want it done", r.Outcome, r.Err)
 	}
 }
+
+// Of a change in doubt no notice is left: it would end what a peer made of the lease
+// before, under a lower number.
+func TestAReleaseOfWhatIsInDoubtConfirmsItFirst(t *testing.T) {
+	g, peers, _ := inDoubt(t, "one three")
+	g.place("orders", peers, 20*time.Second, g.each()...)
+	g.sign("p0", g.each()...)
+	g.gather()
+	op := g.submit(releasing("orders", "one three"))
+	g.rest()
+	g.ends(op, Unchanged)
+	for i := range g.stores {
+		if gone := g.stores[i].ended(g.now, "orders"); gone != 0 || g.at(i, "orders") != "one two" {
+			t.Errorf("store %d has the notice %v and %q, want no notice, and the peer's list", i, gone, g.at(i, "orders"))
+		}
+	}
+}

@@ -255,6 +255,23 @@ func TestANewProxyHearsEveryPeerBeforeItSigns(t *testing.T) {
 	}
 }
 
+// The store that told of it was flushed: it is no less true for that.
+func TestAnEmptyJournalStaysKnownWhereABookIsBlankAgain(t *testing.T) {
+	g := openGroup(t, groupConfig(1), History{Birth: MakeNumber(1000, 1), Limit: MakeNumber(1000, 1)})
+	g.sign("p2", 0)
+	g.stores[0].book["p1"] = g.signature("p1", 0, func(s *Signature) { s.Seen = seenAs(groupConfig(0), "p0=lost") })
+	g.connect(0)
+	g.turn(0)
+	g.stores[0].simMemory = newMemory()
+	for range 4 {
+		g.turn(0)
+		g.pass(signAgain)
+	}
+	if s := g.mine(0); s.Phase != "" {
+		t.Errorf("the book has %v, want none of ours before all that may have been granted is over", s)
+	}
+}
+
 func TestAProxyWithAnEmptyJournalIsNewOnlyIfNobodyKnowsIt(t *testing.T) {
 	blank := func(*group) {}
 	lost := func(s *Signature) { s.Instance = "lost" }

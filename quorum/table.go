@@ -84,6 +84,7 @@ func (c *Core) Tick(now Time) Time {
 		c.checkpoint = now.Add(time.Second)
 		c.write(Record{Now: now}, true, nil)
 	}
+	c.quench(now) // what was queued for the journal may be through, and nobody wanted to hear of it
 	c.pump(now)
 	return c.next(now)
 }
@@ -100,6 +101,9 @@ func (c *Core) next(now Time) Time {
 	}
 	if c.peered() {
 		next = min(next, now.Add(paceEvery))
+	}
+	if len(c.thirst) > 0 {
+		next = min(next, now.Add(retryAfter))
 	}
 	if len(c.timed) > 0 {
 		next = min(next, c.timed[0].deadline)
