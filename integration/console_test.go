@@ -49,6 +49,12 @@ func (term *terminal) types(keys, want string) {
 	term.t.Helper()
 	before := len(term.screen.String())
 	io.WriteString(term.keys, keys) // what is not there is missed below
+	term.shows(before, want)
+}
+
+// shows waits until something is to be seen behind so many bytes.
+func (term *terminal) shows(before int, want string) {
+	term.t.Helper()
 	storetest.Eventually(term.t, "see "+want, func() bool { return strings.Contains(term.screen.String()[before:], want) })
 }
 
@@ -69,12 +75,12 @@ func TestSomebodyAtRedisCLIIsHelpedWhileTyping(t *testing.T) {
 	term.types("client kill ", "ip:port|")
 	term.types("\x15type orders\r", "\r\nstring\r\n")
 	term.types("monitor\r", "\r\nOK\r\n")
-	other := dialRaw(t, p.addr)
+	other, before := dialRaw(t, p.addr), len(term.screen.String())
 	other.send("UNLOCK orders token")
 	if got := other.must(); got != ":1" {
 		t.Errorf("unlock = %q", got)
 	}
-	term.types("", `"UNLOCK" "orders" "token"`)
+	term.shows(before, `"UNLOCK" "orders" "token"`)
 	term.types("\x03", p.addr+"> ") // leaves MONITOR
 	wantNoWord(t, "what was to be seen", strings.ToLower(term.screen.String()), "err")
 }

@@ -203,7 +203,8 @@ func wantRefused(t *testing.T, p *program, words ...string) {
 		return strings.Contains(why, "refused to serve")
 	})
 	wantWords(t, "what a client is told", why, words...)
-	wantWords(t, "what it logs", p.logs.String(), "peer.stranger", "nothing is served until that is put right")
+	storetest.Eventually(t, "it logs that too", func() bool { return strings.Contains(p.logs.String(), "peer.stranger") })
+	wantWords(t, "what it logs", p.logs.String(), "nothing is served until that is put right")
 	var o outcome
 	storetest.Eventually(t, "status says so", func() bool {
 		o = holdfast(t, "status", "--listen", p.addr)
