@@ -15,7 +15,9 @@ var (
 	// ErrTooSlow reports that enough stores agreed, but so late that no validity
 	// was left. It is being undone.
 	ErrTooSlow = errors.New("too slow")
-	// ErrStale reports that what was read kept changing under the op. Nothing was changed.
+	// ErrStale reports that what was read kept changing under the op; or, with peers,
+	// that some stores carried it out and some refused, and what is there now does not
+	// tell any more whether it ever had a quorum. A release may be done, then.
 	ErrStale = errors.New("changed meanwhile")
 	// ErrInvalid reports a name, value or TTL outside the limits. Nothing was asked.
 	ErrInvalid = errors.New("out of range")
