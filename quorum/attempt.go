@@ -14,6 +14,7 @@ type attempt struct {
 	ballots  []ballot // of part p in store i: [p*stores+i]
 	counts   []Count  // by part
 	start    Time     // from here validity counts
+	spells   []uint   // of the stores when it got its numbers, if it was not launched at once: see Core.spell
 	onDisk   bool
 	asked    bool // the stores were
 	confirms bool // nothing is changed yet, see Core.confirming
@@ -92,6 +93,10 @@ func (c *Core) attempt(now Time, op *Op, parts []Part, confirms bool) {
 		// Behind each other: a store whose copy was replaced by a proxy that then
 		// crashed and knows nothing of it would be left with a copy that nobody
 		// minds, in the place of one that its author believes to be there.
+		a.spells = make([]uint, len(c.stores))
+		for i := range a.spells {
+			a.spells[i] = c.spell(i)
+		}
 		c.write(Record{Entries: entries}, true, &Want{attempt: a})
 	default:
 		// Beside the votes and not behind them: the latency is the slower of the two.
@@ -144,8 +149,17 @@ func (c *Core) launch(now Time, a *attempt) {
 	for p := range a.parts {
 		request := c.request(now, a, p, ends)
 		for i := range n {
-			if w := &c.stores[i]; !c.counts(i) {
-				a.ballots[p*n+i] = ballot{in: true, unsent: true, err: fmt.Errorf("its vote does not count: %s", w.waits)}
+			why := ""
+			switch {
+			case !c.counts(i):
+				why = c.stores[i].waits
+			case a.spells != nil && a.spells[i] != c.spell(i) && c.breaks&breakMarks == 0:
+				// Rule 8: the store forgot its marks, and what had passed our numbers before
+				// that would not be noticed.
+				why = "it forgot what it knew when the change got its number"
+			}
+			if why != "" {
+				a.ballots[p*n+i] = ballot{in: true, unsent: true, err: fmt.Errorf("its vote does not count: %s", why)}
 				a.counts[p].Silent++
 				continue
 			}

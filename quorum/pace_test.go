@@ -1,6 +1,7 @@
 package quorum
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -224,4 +225,32 @@ func TestAChangeThatWaitsForNumbersIsNotForgotten(t *testing.T) {
 	}
 	g.ends(first, Changed)
 	g.ends(second, Changed)
+}
+
+func TestANumberOfBeforeAStoreForgotIsNotTakenThere(t *testing.T) {
+	g := newGroup(t, 1)
+	lease := g.peerHolds("token", groupTTL/2)
+	op := g.submit(seeing(extending("orders", "token", groupTTL)))
+	g.land(g.send(0)) // it is shown the lease, has its number, and waits for the journal
+	g.stores[0].simMemory = newMemory()
+	g.sign("p1", 0)
+	g.sign("p2", 0)
+	g.place("orders", lease, groupTTL/2, 0)
+	for range 6 {
+		g.land(g.send(0))
+		g.beat(0)
+	}
+	g.whole(0, true, "all have signed again")
+	g.waits(op, "the journal is slow")
+	g.sync()
+	if votes := doing(g.asked[0], whyVote); len(votes) > 0 {
+		t.Errorf("store 0 is asked %s, and no mark of it shows whether others have passed that number", showAsk(votes[0]))
+	}
+	g.rest()
+	if r := g.ends(op, Failed); !errors.Is(r.Err, ErrNoQuorum) {
+		t.Errorf("the change ended with %v, want that its only store does not count", r.Err)
+	}
+	op = g.submit(seeing(extending("orders", "token", groupTTL)))
+	g.rest()
+	g.ends(op, Changed)
 }

@@ -96,6 +96,14 @@ func (c *Core) counts(store int) bool {
 	return w.whole || !c.peered() && (w.once || !c.signs())
 }
 
+// spell returns which of the times a store counts this is, 0 while it does not.
+func (c *Core) spell(store int) uint {
+	if !c.counts(store) {
+		return 0
+	}
+	return c.stores[store].unwholes + 1
+}
+
 func (c *Core) unwhole(store int, waits string) {
 	w := &c.stores[store]
 	if w.whole {
