@@ -255,13 +255,54 @@ func TestOnlyTheVeryLeftoverThatWasSeenIsReplaced(t *testing.T) {
 	g.ends(op, Changed)
 }
 
+// What is left of a change that failed may be in the place of a lease that a peer
+// holds: the store's vote was for that.
+func TestALeftoverThatMayHideAPeersLeaseStays(t *testing.T) {
+	g := newGroup(t, 3)
+	g.holds("parcels", "token", groupTTL/2) // a number to leave behind
+	left := &Copy{Value: []byte("left"), Fence: peersLease("", 900).Fence, Version: MakeNumber(g.core.count, 1)}
+	g.place("orders", left, groupTTL/2, 0, 1)
+	for _, op := range []*Op{acquiring("token", time.Second, "orders"), seeing(acquiring("token", time.Second, "orders"))} {
+		g.submit(op)
+		g.rest()
+		if r := g.result(op); r.Outcome == Changed {
+			t.Errorf("it was granted, though a peer's lease may have had that quorum")
+		}
+		for i := range 2 {
+			if got := g.at(i, "orders"); got != "left" {
+				t.Errorf("store %d has %q, want that the leftover stays", i, got)
+			}
+		}
+	}
+}
+
+func TestALeftoverThatIsOlderThanOurLeaseGoes(t *testing.T) {
+	g := newGroup(t, 3)
+	g.holds("orders", "token", groupTTL/2)
+	extend := func() *Lease {
+		op := g.submit(extending("orders", "token", groupTTL/2))
+		g.rest()
+		return g.ends(op, Changed).Leases[0]
+	}
+	older := extend()
+	extend()
+	g.place("orders", older.Copy(), groupTTL/2, 0)
+	want := extend().Version
+	for i := range g.stores {
+		if c := g.stores[i].get(g.now, "orders"); c == nil || c.Version != want {
+			t.Errorf("store %d has %v, want the extension %v", i, c, want)
+		}
+	}
+}
+
 // What is left of an attempt is newer than what a peer made of the lease meanwhile:
 // a release of the lease says nothing of either.
 func TestAReleaseThatMeetsALeftoverEndsItsLeaseOnly(t *testing.T) {
 	g := newGroup(t, 3)
 	lease := g.holds("orders", "token", groupTTL/2)
 	g.holds("parcels", "token", groupTTL/2) // a number to leave behind
-	left := &Copy{Value: []byte("left"), Fence: lease.Fence, Version: MakeNumber(g.core.count, 1)}
+	number := MakeNumber(g.core.count, 1)
+	left := &Copy{Value: []byte("left"), Fence: number, Version: number}
 	g.place("orders", left, groupTTL/2, 0)
 	op := g.submit(releasing("orders", "token"))
 	g.rest()

@@ -70,7 +70,7 @@ func (c *Core) readVote(now Time, ask *Ask, vote Vote) {
 		if got.err == nil {
 			got.err = fmt.Errorf("it refused to be read")
 		}
-	} else if c.leftover(ask.Name, vote.Found) {
+	} else if c.mayGo(ask.Name, vote.Found) {
 		c.sweep(now, ask.Store, ask.Name, vote.Found, now.Add(vote.FoundLeft))
 		got.copy = nil // nobody holds by it
 	}

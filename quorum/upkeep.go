@@ -451,7 +451,7 @@ func (c *Core) putBack(now Time, ask *Ask, vote Vote) {
 		c.has(ask.Store, s)
 	case c.covers(ask.Store, s, vote.Found, ask.Next) && !c.refreshes(ask, vote.Found):
 		c.has(ask.Store, s)
-	case !ask.again && (c.leftover(ask.Name, vote.Found) || c.refreshes(ask, vote.Found) || c.overrules(ask.Store, s, vote.Found)):
+	case !ask.again && (c.mayGo(ask.Name, vote.Found) || c.refreshes(ask, vote.Found) || c.overrules(ask.Store, s, vote.Found)):
 		second := *ask
 		second.Prev, second.OrNone, second.again = vote.Found, true, true
 		c.ask(&second)

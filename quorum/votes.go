@@ -44,7 +44,7 @@ func (c *Core) vote(now Time, ask *Ask, vote Vote) {
 		c.straggler(ask, vote)
 		return
 	}
-	leftover := c.leftover(ask.Name, vote.Found)
+	leftover := c.mayGo(ask.Name, vote.Found)
 	if vote.Verdict == Refused && !ask.again && ask.why == whyVote && vote.Mark == 0 && (leftover || c.inDoubt(ask.Name, vote.Found) || c.older(a, ask, vote.Found)) {
 		// What is in the way is a copy of an attempt of ours that failed, or of a
 		// lease that is over. Nobody holds by it, and only this very copy goes.
@@ -132,6 +132,20 @@ func (c *Core) leftover(name string, found *Copy) bool {
 		}
 	}
 	return true
+}
+
+// mayGo reports whether a leftover may be replaced, or taken out, by whoever meets it.
+//
+// With peers, one of a change may be in the place of a lease that a peer holds, if a
+// peer put it back there behind our undo: that store's vote for the lease is not ours
+// to give away. What is older than a lease of ours that was granted hides nothing.
+func (c *Core) mayGo(name string, found *Copy) bool {
+	if !c.leftover(name, found) {
+		return false
+	}
+	s := c.slots[name]
+	granted := s != nil && s.lease != nil && !s.unsure
+	return !c.peered() || found.Fence == found.Version || granted && found.Version < s.lease.Version
 }
 
 // inDoubt reports whether a copy is one of two of which a crash left open which one
