@@ -228,7 +228,7 @@ func (c *Core) undo(now Time, a *attempt, p int, s *slot, prev *Lease) {
 		}
 		switch back := part.Prev; {
 		case back != nil && back.Foreign && back.Live(now):
-			ask.Next, ask.TTL, ask.foreign = back.Copy(), back.Left(now), back
+			ask.Next, ask.TTL, ask.foreign = back.Copy(), c.keep(now, back), back
 		case prev != nil:
 			ask.Next, ask.TTL, ask.Heed = prev.Copy(), c.keep(now, prev), c.heeds()
 			s.has &^= 1 << i

@@ -92,6 +92,34 @@ func TestAFailedChangeOfAPeersLeaseMakesItOursToLookAfter(t *testing.T) {
 	}
 }
 
+// Its holder counts on the whole TTL, and no table but its own proxy's denies by it.
+func TestAPeersLeaseIsPutBackForAsLongAsItWasThere(t *testing.T) {
+	g := newGroup(t, 3)
+	g.peerHolds("token", groupTTL/2)
+	_, ends := g.stores[0].find(g.now, "orders")
+	op := g.submit(seeing(handingOver("orders", "token", "next", groupTTL)))
+	g.turn(g.each()...) // the look
+	lost := func(stores ...int) {
+		for _, i := range stores {
+			ask := g.next(i)
+			g.stores[i].do(g.now, ask.Request)
+			g.core.Voted(g.now, ask, Vote{Err: errLost})
+		}
+	}
+	lost(0, 1, 2)
+	g.sync()
+	g.ends(op, Failed)
+	g.core.Voted(g.now, g.next(2), Vote{Err: errLost}) // the undo never arrives there
+	g.turn(0, 1)
+	g.now = g.now.Add(time.Second)
+	g.rest()
+	for i := range g.stores {
+		if _, until := g.stores[i].find(g.now, "orders"); g.at(i, "orders") != "token" || until < ends.Add(-time.Millisecond) {
+			t.Errorf("store %d has %q for another %v, want the peer's copy for %v as before", i, g.at(i, "orders"), until.Sub(g.now), ends.Sub(g.now))
+		}
+	}
+}
+
 func TestWhatWasReadAndNotChangedIsCheckedToo(t *testing.T) {
 	g := newGroup(t, 3)
 	g.holds("guard", "token", groupTTL/2)

@@ -187,7 +187,7 @@ func (c *Core) lefts(now Time, copy *Copy, answers []answer) (left []time.Durati
 		if a.left > 0 {
 			d = a.left - now.Sub(a.when)
 			if c.peered() && copy.Version != 0 {
-				d -= Drift(d) // which was added when it was asked for
+				d = undrifted(d) // as it was before that was added, when it was asked for
 			}
 			d = max(d, MinTTL)
 		}

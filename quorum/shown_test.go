@@ -133,8 +133,8 @@ func TestAPeersLeaseIsShownForTheTimeThatAQuorumGuarantees(t *testing.T) {
 	g.now = g.now.Add(time.Second)
 	lease, _, _ := g.core.shown(g.now, "orders", 0, answers)
 	sure, last := 19*time.Second, 29*time.Second
-	sure, last = sure-Drift(sure), last-Drift(last) // which the stores were given on top
-	if lease.TTL != sure || lease.Ends() != g.now.Add(sure) || !lease.Foreign {
+	sure, last = undrifted(sure), undrifted(last) // the rest the stores were given on top
+	if lease.TTL != sure || lease.Ends() != g.now.Add(sure) || Until(g.now, sure) > g.now.Add(19*time.Second) || Until(g.now, sure) < g.now.Add(19*time.Second-10) || !lease.Foreign {
 		t.Errorf("shown %+v, want %v", lease, sure)
 	}
 	if want := Until(g.now, last+Drift(last)); lease.latest() != want {

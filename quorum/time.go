@@ -30,6 +30,11 @@ const (
 // Drift returns how far the end of a TTL may be off between two clocks.
 func Drift(ttl time.Duration) time.Duration { return ttl/driftShare + driftFloor }
 
+// undrifted returns the TTL that makes d with its drift.
+func undrifted(d time.Duration) time.Duration {
+	return (d - driftFloor) * driftShare / (driftShare + 1)
+}
+
 // Validity returns how long a holder may rely on a lease of ttl whose first
 // request left elapsed ago. Zero or less: not at all.
 func Validity(ttl, elapsed time.Duration) time.Duration { return ttl - elapsed - Drift(ttl) }

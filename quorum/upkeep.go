@@ -320,7 +320,7 @@ func (c *Core) payDebts(now Time, store int, e *errand) {
 			case d.notice:
 				ask.Gone = max(d.until.Sub(now), MinTTL)
 			case d.back.Live(now):
-				ask.Next, ask.TTL = d.back.Copy(), d.back.Left(now)
+				ask.Next, ask.TTL = d.back.Copy(), c.keep(now, d.back)
 			default:
 				c.backfill(now, ask)
 			}
