@@ -229,6 +229,8 @@ func (c *Core) undo(now Time, a *attempt, p int, s *slot, prev *Lease) {
 		switch back := part.Prev; {
 		case back != nil && back.Foreign && back.Live(now):
 			ask.Next, ask.TTL, ask.foreign = back.Copy(), c.keep(now, back), back
+		case back != nil && back == s.or && back.Live(now): // of two that the lease may be, the store had this
+			ask.Next, ask.TTL, ask.foreign, ask.Heed = back.Copy(), c.keep(now, back), back, c.heeds()
 		case prev != nil:
 			ask.Next, ask.TTL, ask.Heed = prev.Copy(), c.keep(now, prev), c.heeds()
 			s.has &^= 1 << i

@@ -250,3 +250,32 @@ func TestAReleaseOfWhatIsInDoubtConfirmsItFirst(t *testing.T) {
 		}
 	}
 }
+
+// A change of the one that fails leaves it where it was: in a store that voted for it
+// the other would be counted for what nobody granted.
+func TestAFailedChangeLeavesThatOfTwoWhichTheStoreHad(t *testing.T) {
+	two, one := leaseFor("two", 1500, 20*time.Second), leaseFor("one", 1400, 20*time.Second)
+	two.Fence = one.Fence // a list, with one more and without
+	g := openGroup(t, groupConfig(3), groupPast(Entry{Name: "orders", Lease: two, Replaced: one, Pending: true}))
+	g.place("orders", one.Copy(), 20*time.Second, g.each()...)
+	g.sign("p0", g.each()...) // before the crash: no store has forgotten anything
+	g.gather()
+	g.place("orders", two.Copy(), 20*time.Second, 1)
+	op := g.submit(extending("orders", "one", 30*time.Second))
+	g.turn(0, 1)
+	g.mute(2) // the look
+	g.sync()
+	g.turn(0)
+	if got := g.stores[0].get(g.now, "orders").Version; got == one.Version {
+		t.Fatalf("store 0 still has %v, want the change", got)
+	}
+	g.turn(1)
+	g.mute(2)
+	g.turn(0)
+	g.sync()
+	g.turn(0)
+	g.ends(op, Failed)
+	if got := g.at(0, "orders"); got != "one" || g.stores[0].get(g.now, "orders").Version != one.Version {
+		t.Errorf("store 0 has %q, want what it had before the change", got)
+	}
+}
