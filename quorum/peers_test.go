@@ -92,6 +92,33 @@ func TestAFailedChangeOfAPeersLeaseMakesItOursToLookAfter(t *testing.T) {
 	}
 }
 
+// What was only tried on the strength of one store's copy does not take the place of
+// the lease that we know was granted.
+func TestAFailedChangeOfWhatWasSeenLeavesOurLease(t *testing.T) {
+	g := newGroup(t, 3)
+	ours := g.holds("orders", "one", groupTTL/2)
+	seen := &Copy{Value: []byte("two"), Fence: ours.Fence, Version: MakeNumber(ours.Version.Count()+10, 2)}
+	g.place("orders", seen, groupTTL/2, 0)
+	op := g.submit(extending("orders", "two", groupTTL))
+	g.turn(0, 2)
+	g.mute(1) // the look
+	g.sync()
+	g.turn(0, 2)
+	if g.stores[0].get(g.now, "orders").Equal(seen) {
+		t.Fatal("store 0 still has what was seen, want the change")
+	}
+	g.mute(1)
+	g.sync()
+	g.turn(0, 2)
+	g.ends(op, Failed)
+	if s := g.core.slots["orders"]; s.lease.Version != ours.Version || s.unsure {
+		t.Errorf("the table has %v, unsure %t, want %v for sure", s.lease.Version, s.unsure, ours.Version)
+	}
+	if !g.stores[0].get(g.now, "orders").Equal(seen) {
+		t.Error("store 0 has not what it had")
+	}
+}
+
 // Its holder counts on the whole TTL, and no table but its own proxy's denies by it.
 func TestAPeersLeaseIsPutBackForAsLongAsItWasThere(t *testing.T) {
 	g := newGroup(t, 3)
