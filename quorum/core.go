@@ -406,11 +406,13 @@ func (c *Core) regroup(now Time, op *Op, more []string) {
 	c.start(now, op)
 }
 
-// again shows op the leases anew: what it was shown is not so any more.
+// again shows op the leases anew: what it was shown is not so any more. A peer may
+// take as long over a change as stores may take to vote, and many looks may fit into
+// that; but where no time passes between two, nothing else will be seen.
 func (c *Core) again(now Time, op *Op) {
-	const patience = 16
-	if op.tries++; op.tries > patience {
-		c.settle(op, Result{Outcome: Failed, Err: fmt.Errorf("after %d tries: %w", patience, ErrStale)})
+	const few, many = 16, 1024
+	if op.tries++; op.tries > few && (now == op.view.Now || now >= op.began.Add(c.cfg.Timeout)) || op.tries > many {
+		c.settle(op, Result{Outcome: Failed, Took: now.Sub(op.began), Err: fmt.Errorf("after %d tries: %w", op.tries-1, ErrStale)})
 		return
 	}
 	c.begin(now, op)

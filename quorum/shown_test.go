@@ -303,7 +303,13 @@ func TestALookIsTakenAnewWhileALockIsChanging(t *testing.T) {
 	g.place("parcels", peersLease("a", 5000), time.Minute, 0)
 	g.place("parcels", peersLease("b", 5001), time.Minute, 1)
 	op = g.submit(looking("parcels", func(*Lease) {}))
-	for range 20 {
+	for range 50 {
+		g.pass(g.core.cfg.Timeout / 100)
+		g.turn(0, 1, 2)
+	}
+	g.waits(op, "half the time is over that a vote may take")
+	for range 51 {
+		g.pass(g.core.cfg.Timeout / 100)
 		g.turn(0, 1, 2)
 	}
 	if r := g.ends(op, Failed); !errors.Is(r.Err, ErrStale) {
