@@ -67,18 +67,6 @@ func (w *world) delete(s *simStore, name string) {
 	w.tell(s, name)
 }
 
-// mayForget reports whether a store may lose what it has. Of those that a proxy is
-// about to leave one must not: where every old store has lost its data, nobody can
-// tell any more which numbers were used there.
-func (w *world) mayForget(s *simStore) bool {
-	if !slices.Contains(w.left, s) {
-		return true
-	}
-	s.blank = true
-	s.blank = slices.ContainsFunc(w.left, func(other *simStore) bool { return !other.blank })
-	return s.blank
-}
-
 func (w *world) flush(s *simStore) {
 	if !w.mayForget(s) {
 		return
@@ -92,6 +80,9 @@ func (w *world) flush(s *simStore) {
 // setClock has a store's clock jump. What runs out by that is told like every
 // other end of a copy, before anybody can know why.
 func (w *world) setClock(s *simStore, by time.Duration) {
+	if w.missed(s) { // whoever notices it tears the book
+		return
+	}
 	w.note("the clock of store %d jumps by %v", s.index, by)
 	w.stats.jumps++
 	for _, name := range sortedKeys(s.copies) {
@@ -128,18 +119,8 @@ func (w *world) nodeFault(n *simNode) {
 		l.cut = w.now.Add(w.upTo(2 * w.cfg.MaxTTL))
 		w.note("proxy %d and store %d are cut apart until %v", n.id, l.store.index, l.cut)
 		w.stats.cuts++
-	case len(n.cfg.Peers) > 0 && w.stats.lost == 0: // if all are lost nobody can tell; and alone, with blank books, it could not be told from a new one
-		w.crash(n)
-		w.note("proxy %d loses its journal", n.id)
-		w.stats.lost++
-		for _, s := range w.stores { // whatever took the one may take the others
-			if !w.faithful && w.direct == nil && w.chance(0.4) {
-				w.after(w.upTo(time.Second), func() { w.storeFault(s) })
-			}
-		}
-		n.disk = simDisk{entries: map[string]Entry{}}
-		n.cfg.Instance = n.cfg.Nonce()
-		n.birth = MakeNumber(uint64(1000+w.rng.IntN(2)*w.rng.IntN(1<<20)), n.cfg.Author)
+	case len(n.cfg.Peers) > 0 && w.lost == nil: // if all are lost nobody can tell; and alone, with blank books, it could not be told from a new one
+		w.loseJournal(n)
 	}
 }
 
@@ -153,7 +134,7 @@ func (w *world) move() {
 	// A journal made anew after a loss, and not signed with yet, knows of no list that it
 	// could leave. If the old stores forgot too, nobody could tell it what was used there.
 	signed := func(seen string) bool { return strings.HasPrefix(seen, first.cfg.ID+"="+first.cfg.Instance+"@") }
-	if w.stats.lost > 0 && !slices.ContainsFunc(first.disk.seen, signed) {
+	if w.lost != nil && !slices.ContainsFunc(first.disk.seen, signed) {
 		return
 	}
 	w.note("proxy 0 is to go on alone, over other stores")

@@ -27,6 +27,7 @@ type world struct {
 	faithful bool          // no store forgets
 	twice    bool          // all keep copies twice
 	left     []*simStore   // that a proxy is about to leave
+	lost     *loss         // of a journal; nil: none
 	storm    *storm        // that comes again and again; nil: none
 	turn     int           // of the storm
 	patience time.Duration // of clients: about as long they do nothing
@@ -104,6 +105,7 @@ type simNode struct {
 	id     int
 	cfg    Config
 	birth  Number
+	used   Number // of its own, the highest that it put into a copy
 	disk   simDisk
 	proxy  *simProxy   // nil while it is down
 	stores []*simStore // what it asks
@@ -199,6 +201,9 @@ type simLane struct {
 }
 
 func (p *simProxy) Ask(ask *Ask) {
+	if ask.Next != nil && ask.Next.Version.Author() == p.node.cfg.Author {
+		p.node.used = max(p.node.used, ask.Next.Version)
+	}
 	l := p.lanes[ask.Store]
 	if !l.up {
 		p.rejected = append(p.rejected, answered{ask, Vote{Unsent: true, Err: fmt.Errorf("down")}})
