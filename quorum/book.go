@@ -46,6 +46,7 @@ type leaf struct {
 	once     bool                 // our signature has stood there in this life of the proxy
 	peers    []glimpse
 	lapses   []Time   // the latest
+	fell     Time     // when it was last found not to be whole, or we came
 	beats    uint64   // of our lines in it
 	eager    int      // how many of the next come sooner
 	twin     string   // what somebody else has under our id
@@ -81,7 +82,7 @@ func (c *Core) Answered(now Time, store int, asks []*Ask, votes []Vote, reading 
 // opened takes a reading of a store's book.
 func (c *Core) opened(now Time, store int, book Book) {
 	w := &c.stores[store]
-	w.peekAt = now.Add(c.cfg.Peek)
+	w.peekAt = now.Add(c.peek(now, w))
 	if w.read && w.phase != "" && maps.Equal(book, w.book) {
 		if now >= w.lookAt {
 			c.weigh(now, store, c.parse(store, book))
@@ -149,7 +150,7 @@ func (c *Core) lapse(now Time, store int, kind, format string, args ...any) {
 	}
 	w.phase, w.writing, w.writeAt = "", false, now
 	c.renonce(w)
-	c.unwhole(store, "our signature is not there yet")
+	c.unwhole(now, store, "our signature is not there yet")
 	c.forgot(store)
 	c.void(now, store)
 	if w.lapses = append(w.lapses, now); len(w.lapses) > lapsesMost {
@@ -178,9 +179,11 @@ func (c *Core) owe(store int) {
 	c.stores[store].owing = 0
 	for _, s := range c.leases {
 		s.has &^= bit
-		s.owed |= bit
-		c.stores[store].owing++
 		c.miss(store, s)
+		if !s.adopted { // else the peer who made it puts it back before it signs
+			s.owed |= bit
+			c.stores[store].owing++
+		}
 	}
 }
 

@@ -116,6 +116,7 @@ type slot struct {
 	gone    storeSet // is said not to have the copy any more
 	owed    storeSet // must have the copy before we sign its book
 	unsure  bool     // nobody knows whether lease was granted: a crash left it pending, or a peer made it
+	adopted bool     // a peer made it: see Core.adopt
 	at      int32    // index in Core.leases
 	end     int32    // index in Core.ends
 }
@@ -151,7 +152,7 @@ func newCore(cfg Config, out Outbox, past History, now Time, breaks breakage) *C
 	c.pace = pace{c.count, now}
 	c.meet(past.Seen, now)
 	for i := range c.stores {
-		c.stores[i].waits = "it was not connected to yet"
+		c.stores[i].waits, c.stores[i].fell = "it was not connected to yet", now
 		c.renonce(&c.stores[i])
 	}
 	for _, e := range past.Entries {
@@ -189,6 +190,13 @@ func (c *Core) restore(e Entry, now Time) {
 	s := c.slot(e.Name)
 	c.put(s, lease, 0)
 	s.or, s.unsure = or, e.Pending
+	s.adopted = e.Pending && or == nil && c.peersOwn(lease.Version)
+}
+
+// peersOwn reports whether a number is a peer's, though the journal has it.
+func (c *Core) peersOwn(n Number) bool {
+	same := c.births.Author() == c.cfg.Author // else the group was another one
+	return c.peered() && same && n.Author() != 0 && n.Author() != c.cfg.Author
 }
 
 func withUntil(l *Lease, until Time) *Lease {

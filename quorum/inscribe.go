@@ -93,13 +93,15 @@ func (c *Core) inscribed(now Time, ask *Ask, vote Vote) {
 	// What stands there is told by readings alone: this batch's is in already.
 	w.writing, w.writeAt = false, now.Add(signAgain)
 	switch {
+	case vote.Verdict == Refused && w.phase == "" && ask.Was != w.line:
+		w.writeAt = now // that it forgot our line is known now
 	case vote.Verdict != Granted:
 	case ask.Action == Tear:
 		w.torn = false
 	case w.phase == Signed:
 		if w.writeAt = now.Add(beatEvery); w.eager > 0 {
 			w.eager--
-			w.writeAt = now.Add(peekEvery)
+			w.writeAt = now.Add(eagerEvery)
 		}
 	case c.refused == nil:
 		w.writeAt = now

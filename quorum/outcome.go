@@ -139,7 +139,7 @@ func (c *Core) lose(now Time, a *attempt, result Result) {
 		prev := c.live(now, s)
 		c.undo(now, a, p, s, prev)
 		if a.next[p] != nil {
-			entries = append(entries, Entry{Name: part.Name, Lease: prev, Pending: s.or != nil, Replaced: s.or})
+			entries = append(entries, Entry{Name: part.Name, Lease: prev, Pending: s.or != nil || s.adopted, Replaced: s.or})
 			replaced = replaced || prev != nil
 		}
 	}
@@ -189,7 +189,8 @@ func (c *Core) lost(now Time, a *attempt) {
 
 // adopt takes a peer's lease into our table that a failed change of ours may
 // have replaced in some store: that copy is ours to undo, and the peer would
-// look for its own. Until one of us knows that it ended, both deny by it.
+// look for its own. Until one of us knows that it ended, both deny by it. A store
+// that forgets gets it from the peer: if it was granted, that has it in its journal.
 func (c *Core) adopt(now Time, a *attempt, p int, s *slot) {
 	prev := a.parts[p].Prev
 	if !c.peered() || prev == nil || !prev.Foreign || prev.Version == 0 {
@@ -201,8 +202,9 @@ func (c *Core) adopt(now Time, a *attempt, p int, s *slot) {
 		if was != nil && (!s.unsure || was.agreed && !prev.agreed) && c.breaks&breakAdopt == 0 {
 			return // what we have is the lease rather than that, which we only tried
 		}
+		peers := was == nil || s.adopted
 		c.put(s, prev.adopted(), 0)
-		s.unsure = true
+		s.unsure, s.adopted = true, peers
 		if was != nil && was.Version != prev.Version && string(was.Value) != string(prev.Value) {
 			s.or = was
 		}

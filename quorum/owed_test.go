@@ -166,3 +166,67 @@ func TestWhatIsTakenBackLaterLeavesTheLeaseInItsPlace(t *testing.T) {
 		g.pass(retryAfter)
 	}
 }
+
+// A store that forgot knows no more what had ended there. Whoever has a lease that is
+// newer for sure says so when it puts that back.
+func TestWhoPutsALeaseBackTellsThatTheOnesBeforeItEnded(t *testing.T) {
+	for what, there := range map[string]*Copy{"nothing": nil, "an older lease": peersLease("old", 1)} {
+		g, lease := owing(t)
+		if there != nil {
+			g.place("orders", there, time.Hour, 0)
+		}
+		g.turn(0)
+		g.turn(0)
+		if gone := g.stores[0].ended(lease.Until-1, "orders"); gone >= lease.Fence || gone < MakeNumber(1, 2) {
+			t.Errorf("%s was there: the notice is of %v until our lease ends, want it of what was before %v", what, gone, lease.Fence)
+		}
+		if g.at(0, "orders") != "token" {
+			t.Errorf("%s was there: the store has %q, want our lease", what, g.at(0, "orders"))
+		}
+	}
+}
+
+func TestWhoMissedTheEndOfItsLeaseSignsWithoutIt(t *testing.T) {
+	g, lease := owing(t)
+	g.place("orders", peersLease("theirs", lease.Version.Count()+9), time.Hour, 0)
+	g.stores[0].gone["orders"] = simGone{lease.Version, g.now.Add(time.Hour)}
+	g.turn(0)
+	g.turn(0)
+	if s := g.mine(0); s.Phase != Signed || g.at(0, "orders") != "theirs" || g.core.slots["orders"] != nil {
+		t.Errorf("the book has %v, the store %q and the table %v, want it signed, with the peer's lease and without ours",
+			s, g.at(0, "orders"), g.core.slots["orders"])
+	}
+}
+
+// It may be none. If it is one, the peer has it in its journal, and signs once it is back.
+func TestAPeersLeaseThatWeTriedToChangeHoldsNoSignatureUp(t *testing.T) {
+	g := newGroup(t, 3)
+	g.peerHolds("token", groupTTL/2)
+	op := g.submit(seeing(extending("orders", "token", groupTTL)))
+	g.turn(0, 1, 2) // the look
+	g.sync()
+	g.turn(0)
+	for _, i := range []int{1, 2} {
+		g.core.Voted(g.now, g.next(i), Vote{Err: errLost, Unsent: true})
+	}
+	g.sync()
+	g.ends(op, Failed)
+	if s := g.core.slots["orders"]; s == nil || !s.adopted {
+		t.Fatalf("the table has %+v, want the peer's lease", s)
+	}
+	for _, restarted := range []bool{false, true} {
+		if restarted {
+			past := groupPast(g.onDisk("orders"))
+			past.Entries[0].Name = "orders"
+			g = openGroup(t, groupConfig(3), past)
+			g.gather()
+		}
+		g.restart(0, "second", newMemory())
+		for range 3 {
+			g.turn(0)
+		}
+		if s := g.mine(0); s.Phase != Signed || !g.core.slots["orders"].adopted {
+			t.Errorf("after a restart of ours %t: the book has %v, want it signed at once", restarted, s)
+		}
+	}
+}

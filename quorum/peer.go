@@ -99,7 +99,7 @@ func cutSeen(text string) (id, instance, config string) {
 func (c *Core) greet(now Time, w *witness) {
 	w.eager = beatsBelieve + 1
 	if w.phase == Signed {
-		w.writeAt = min(w.writeAt, now.Add(peekEvery))
+		w.writeAt = min(w.writeAt, now.Add(eagerEvery))
 	}
 }
 

@@ -70,8 +70,8 @@ func TestAFailedChangeOfAPeersLeaseMakesItOursToLookAfter(t *testing.T) {
 		if touched {
 			g.waits(op, "the journal does not know that it failed")
 			last := g.written[len(g.written)-1]
-			if e := last.Entries[0]; !last.sync || e.Pending || e.Lease == nil || string(e.Lease.Value) != "token" || e.Lease.Foreign {
-				t.Errorf("the journal is asked for %+v, want the peer's lease as one of ours, synced", e)
+			if e := last.Entries[0]; !last.sync || !e.Pending || e.Lease == nil || string(e.Lease.Value) != "token" || e.Lease.Foreign {
+				t.Errorf("the journal is asked for %+v, want the peer's lease as one of ours, in doubt, synced", e)
 			}
 		}
 		g.sync()

@@ -42,9 +42,10 @@ func (c *Core) putBack(now Time, ask *Ask, vote Vote) {
 	case !ask.again && (c.mayGo(ask.Name, vote.Found) || c.refreshes(ask, vote.Found) || c.overrules(ask.Store, s, vote.Found)):
 		second := *ask
 		second.Prev, second.OrNone, second.again = vote.Found, true, true
+		second.Gone = 0 // that notice is there already, and this is of one version of it
 		c.ask(&second)
 	default:
-		if s.has&bit != 0 || ask.why == whyPutBack && !ask.again {
+		if vote.Found != nil && (s.has&bit != 0 || ask.why == whyPutBack && !ask.again) {
 			c.event("store.foreign_value", ask.Store, ask.Name, "somebody else's copy is in the place of ours")
 		}
 		s.has &^= bit // the audit tries again

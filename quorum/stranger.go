@@ -127,7 +127,7 @@ func (c *Core) refuse(now Time) {
 	for i := range c.stores {
 		w := &c.stores[i]
 		if c.refused != nil {
-			c.unwhole(i, "a stranger signed a book")
+			c.unwhole(now, i, "a stranger signed a book")
 			c.void(now, i)
 		} else if w.phase != "" && c.struck {
 			c.lapse(now, i, "store.unsigned", "our signature was withdrawn; we sign again")

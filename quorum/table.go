@@ -21,7 +21,7 @@ func (c *Core) live(now Time, s *slot) *Lease {
 // put makes lease the one of s, in the stores of has and in no other.
 func (c *Core) put(s *slot, lease *Lease, has storeSet) {
 	c.paid(s, ^storeSet(0)) // what was owed is over: the new lease has its own quorum
-	s.lease, s.or, s.unsure, s.has = lease, nil, false, has
+	s.lease, s.or, s.unsure, s.adopted, s.has = lease, nil, false, false, has
 	if s.at < 0 {
 		s.at = int32(len(c.leases))
 		c.leases = append(c.leases, s)

@@ -42,6 +42,8 @@ const (
 	overstay   = 5 * time.Second // how long after its lease a copy may still be there
 	beatName   = "holdfast:beat"
 	peekEvery  = 100 * time.Millisecond
+	eagerEvery = 20 * time.Millisecond // while somebody waits for a book
+	eagerMost  = 2 * time.Second
 	lateLooks  = 3 // how often a store that may act late is looked into again
 )
 
@@ -283,7 +285,7 @@ func (c *Core) Chores(now Time, store, most int) []*Ask {
 	if w := &c.stores[store]; c.cfg.Peek > 0 && now >= w.peekAt && len(e.asks) == 0 {
 		// With peers, how soon a store votes again after it forgot depends on how
 		// soon all of them notice.
-		w.peekAt = now.Add(c.cfg.Peek)
+		w.peekAt = now.Add(c.peek(now, w))
 		e.add(&Ask{Store: store, why: whyBeat, Request: Request{Action: Read, Name: beatName}})
 	}
 	// Behind the put-backs: what is signed there is signed for those before it too.
@@ -294,6 +296,15 @@ func (c *Core) Chores(now Time, store, most int) []*Ask {
 		ask.epoch = c.stores[store].epoch
 	}
 	return e.asks
+}
+
+// peek returns how soon a store's book is to be read again. How soon a store that
+// forgot votes again depends on how soon everybody sees what the others wrote there.
+func (c *Core) peek(now Time, w *witness) time.Duration {
+	if !w.whole && now < w.fell.Add(eagerMost) {
+		return min(c.cfg.Peek, eagerEvery)
+	}
+	return c.cfg.Peek
 }
 
 // mayPlant reports whether copies may be put back: once our pending line stands,
@@ -371,15 +382,21 @@ func (c *Core) plant(now Time, store int, s *slot, why purpose) *Ask {
 		if left = s.lease.Until.Sub(now); left < MinTTL {
 			return nil
 		}
-		if w := &c.stores[store]; w.phase == Pending && !w.kept && s.unsure && s.lease.Fence != s.lease.Version {
+		if w := &c.stores[store]; w.phase == Pending && !w.kept && s.unsure && (s.adopted || s.lease.Fence != s.lease.Version) {
 			// It forgot what came of this change of a lease. A peer who made another of
 			// it would take this for what came after that: so the store has no word
-			// until it is settled, or over.
+			// until it is settled, or over. Of a peer's change that peer tells.
 			return nil
 		}
 	}
 	s.asked |= 1 << store
-	return &Ask{Store: store, why: why, Request: Request{Name: s.name, Next: s.lease.Copy(), TTL: left, Heed: c.heeds()}}
+	ask := &Ask{Store: store, why: why, Request: Request{Name: s.name, Next: s.lease.Copy(), TTL: left, Heed: c.heeds()}}
+	if w := &c.stores[store]; c.peered() && w.phase == Pending && !w.kept && !s.unsure {
+		// It forgot the notices too. A peer who missed the end of what was there before
+		// this lease would put that back, and wait for its end to sign.
+		ask.Prev, ask.OrNone, ask.Gone = &Copy{Version: s.lease.Fence - 1}, true, left
+	}
+	return ask
 }
 
 // audit looks whether the store still has some of the copies that it should

@@ -22,7 +22,7 @@ func (c *Core) weigh(now Time, store int, sigs map[string]Signature) {
 	case waits != "":
 		if w.whole {
 			c.event("store.unwhole", store, "", "%s", waits)
-			c.unwhole(store, waits)
+			c.unwhole(now, store, waits)
 			c.void(now, store)
 		}
 		w.waits = waits
@@ -104,10 +104,11 @@ func (c *Core) spell(store int) uint {
 	return c.stores[store].unwholes + 1
 }
 
-func (c *Core) unwhole(store int, waits string) {
+func (c *Core) unwhole(now Time, store int, waits string) {
 	w := &c.stores[store]
 	if w.whole {
 		w.unwholes++
 	}
 	w.whole, w.waits = false, waits
+	w.fell = now
 }
