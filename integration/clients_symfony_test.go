@@ -122,7 +122,6 @@ func TestSymfonysHoldersComeAndGoThroughAnyPeer(t *testing.T) {
 	}
 	for _, l := range phpLike("symfony/") {
 		d, name := startDriver(t, php, l.name, group[0].addr), lockName(l, "peers")
-		d.peers = true
 		for i, who := range []string{"ann", "bob", "cat"} {
 			d.want("yes", "move", who, ports[i])
 			d.want("yes", "acquireRead", who, name, "30000")

@@ -14,7 +14,6 @@ import (
 // A driver is a process in another language that locks by a library of that
 // language as it is told: testdata has them, and what they understand.
 type driver struct {
-	peers   bool // it asks proxies that are each other's peers
 	t       testing.TB
 	what    string
 	in      io.WriteCloser
@@ -75,10 +74,6 @@ func (d *driver) ask(words ...string) string {
 func (d *driver) want(answer string, words ...string) {
 	d.t.Helper()
 	got := d.ask(words...)
-	// Of peers one may not be able to tell what became of it, and says so.
-	for tries := 0; d.peers && tries < 3 && strings.Contains(got, "changed meanwhile"); tries++ {
-		got = d.ask(words...)
-	}
 	if !strings.HasPrefix(got, answer) {
 		d.t.Fatalf("%s: %q is answered %q, want %q", d.what, words, got, answer)
 	}

@@ -51,13 +51,26 @@ func (a *attempt) acted() bool {
 // that was in the way in every store was there before.
 func (a *attempt) mayHaveLed(p int, lease *Lease) bool {
 	part, next := &a.parts[p], a.next[p]
+	n := len(a.ballots) / len(a.parts)
+	ballots := a.ballots[p*n : (p+1)*n]
 	if next != nil || !a.ends() || part.Prev == nil {
 		return next != nil && next.Fence == lease.Fence
 	}
-	n := len(a.ballots) / len(a.parts)
-	return part.Prev.Fence != lease.Fence && slices.ContainsFunc(a.ballots[p*n:(p+1)*n], func(b ballot) bool {
+	return part.Prev.Fence != lease.Fence && slices.ContainsFunc(ballots, func(b ballot) bool {
 		return !b.unsent && (b.found == nil || b.found.Fence != lease.Fence)
 	})
+}
+
+// inTheWay returns how many stores refused part p because they had the lease, in
+// this very version.
+func (a *attempt) inTheWay(p int, lease *Lease) (count int) {
+	n := len(a.ballots) / len(a.parts)
+	for _, b := range a.ballots[p*n : (p+1)*n] {
+		if b.found != nil && b.found.Version == lease.Version {
+			count++
+		}
+	}
+	return count
 }
 
 func (c *Core) attempt(now Time, op *Op, parts []Part, confirms bool) {
@@ -196,6 +209,8 @@ func (c *Core) request(now Time, a *attempt, p int, ends bool) Request {
 	// knows no such thing, and the swap is strict.
 	r.OrNone = (part.Drop || part.Prev != nil && !part.Prev.Foreign) && !c.peered() || c.breaks&breakStrict != 0 && part.Prev != nil
 	r.Mark = c.peered() && !part.Drop && c.breaks&breakMarks == 0 && c.breaks&breakVersion == 0
+	// A quorum may have granted it, and its holder let it go, before it comes here.
+	r.Heed = c.heeds() && !part.Drop
 	// Until it is decided, the copy must outlive what it replaces: if the change
 	// is not granted and its copies are over before they are undone, the stores
 	// would let others in while that lease still lives.

@@ -351,13 +351,28 @@ func (c *Core) proceed(now Time, op *Op, plan Plan) {
 func (c *Core) certain(op *Op) bool {
 	for i, name := range op.Names {
 		lease := op.view.found[i]
-		if lease == nil || !c.sure(Part{Name: name, Prev: lease}) {
+		if lease == nil {
 			return false
 		}
+		sure := c.sure(Part{Name: name, Prev: lease})
 		for p := range op.parted.parts {
-			if op.parted.parts[p].Name == name && op.parted.mayHaveLed(p, lease) {
+			if op.parted.parts[p].Name != name {
+				continue
+			}
+			led := op.parted.mayHaveLed(p, lease)
+			if op.parted.next[p] != nil {
+				// A store that refused for this very version never had what op made, of which
+				// that could be a later change. If a quorum did, that version is the lease.
+				before := op.parted.inTheWay(p, lease)
+				sure = sure || before >= c.cfg.Need
+				led = led && before < c.cfg.Need && (before == 0 || !lease.Foreign || !lease.agreed)
+			}
+			if led {
 				return false
 			}
+		}
+		if !sure {
+			return false
 		}
 	}
 	return true

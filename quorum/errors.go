@@ -33,6 +33,7 @@ var (
 	errGone    = errors.New("somebody deleted the copy that it had granted")
 	errForgot  = errors.New("it forgot what it had granted")
 	errBusy    = errors.New("too many requests queued")
+	errUndoing = errors.New("a change of ours is being undone there")
 	errExpired = errors.New("its batch was not reached in time")
 )
 

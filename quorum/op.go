@@ -56,7 +56,9 @@ type View struct {
 	// rivals are, by name, what the lease may be in the place of the one in found: a
 	// crash or silent stores rule neither out. nil if there are none at all.
 	rivals [][]*Lease
-	used   uint64 // one bit a name that was looked at; the last is for all from the 64th on
+	// gone is, by name, the latest notice that a store showed: what is not newer has ended.
+	gone []Number
+	used uint64 // one bit a name that was looked at; the last is for all from the 64th on
 }
 
 // Lease returns the lease of a name, nil if it is free. It reports false for a
@@ -69,6 +71,16 @@ func (v *View) Lease(name string) (*Lease, bool) {
 		}
 	}
 	return nil, false
+}
+
+// ended reports whether a copy is of what has ended, by a notice that was shown.
+func (v *View) ended(name string, found *Copy) bool {
+	for i, gone := range v.gone {
+		if v.names[i] == name {
+			return found != nil && found.Version != 0 && found.Version <= gone
+		}
+	}
+	return false
 }
 
 // doubt notes what the lease of the i-th name may be just as well.

@@ -466,3 +466,54 @@ func TestALaterLeaseThatMayHaveAQuorumIsTriedToo(t *testing.T) {
 		}
 	}
 }
+
+// An acquisition may come late to a store, behind the release of what it acquired; and
+// one whose number is older than what has ended gets a newer one.
+func TestAnAcquisitionHeedsTheNoticeOfALaterEnd(t *testing.T) {
+	g := newGroup(t, 3)
+	later := MakeNumber(1<<20, 2)
+	for _, s := range g.stores {
+		s.gone["orders"] = simGone{later, g.now.Add(time.Minute)}
+	}
+	op := g.submit(acquiring("token", groupTTL/2, "orders"))
+	first := g.asked[0][0]
+	g.rest()
+	lease := g.ends(op, Changed).Leases[0]
+	if first.Next.Version >= later || !first.Heed || lease.Fence <= later {
+		t.Errorf("first asked with number %v, heed %t, then granted with %v; want it refused by the notice of %v, and a newer one granted",
+			first.Next.Version, first.Heed, lease.Fence, later)
+	}
+}
+
+// A store may still have what a notice elsewhere says has ended.
+func TestWhatHasEndedIsNotInTheWay(t *testing.T) {
+	g := newGroup(t, 3)
+	old := peersLease("old", 500)
+	g.place("orders", old, groupTTL, 1)
+	for _, i := range []int{0, 2} {
+		g.stores[i].gone["orders"] = simGone{old.Version, g.now.Add(time.Minute)}
+	}
+	op := g.submit(seeing(acquiring("token", groupTTL/2, "orders")))
+	g.rest()
+	g.ends(op, Changed)
+	if g.at(1, "orders") != "token" {
+		t.Errorf("store 1 has %q, want the new lease", g.at(1, "orders"))
+	}
+}
+
+// What a failed attempt of ours left is no lease, though it hides one.
+func TestWhatIsBeingUndoneIsNotShown(t *testing.T) {
+	g := newGroup(t, 3)
+	g.core.count += 100
+	mine := MakeNumber(g.core.count-10, 1)
+	g.place("orders", &Copy{Value: []byte("tried"), Fence: MakeNumber(900, 2), Version: mine}, groupTTL, 0)
+	var shown *Lease
+	op := g.submit(looking("orders", func(l *Lease) { shown = l }))
+	g.turn(0, 1)
+	f := g.send(2)
+	g.lose(f)
+	r := g.result(op)
+	if shown != nil || r.Outcome != Failed {
+		t.Errorf("shown %+v, %v (%v), want nothing shown: two stores can't tell", shown, r.Outcome, r.Err)
+	}
+}

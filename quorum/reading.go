@@ -73,6 +73,9 @@ func (c *Core) readVote(now Time, ask *Ask, vote Vote) {
 	} else if c.mayGo(ask.Name, vote.Found) {
 		c.sweep(now, ask.Store, ask.Name, vote.Found, now.Add(vote.FoundLeft))
 		got.copy = nil // nobody holds by it
+	} else if c.leftover(ask.Name, vote.Found) {
+		// Nor by this, but it is in the place of what somebody may hold by.
+		got.copy, got.err = nil, errUndoing
 	}
 	r.answers[ask.part*n+ask.Store] = got
 	r.gone[ask.part] = max(r.gone[ask.part], vote.Gone)
@@ -119,6 +122,7 @@ func (c *Core) endRead(now Time, r *reading) {
 			return
 		}
 	}
+	r.op.view.gone = make([]Number, len(r.op.view.names))
 	for p, i := range r.names {
 		name := r.op.Names[i]
 		answers := r.answers[p*n : (p+1)*n]
@@ -131,7 +135,7 @@ func (c *Core) endRead(now Time, r *reading) {
 			c.settle(r.op, Result{Outcome: Failed, Err: err, Took: now.Sub(r.op.began)})
 			return
 		}
-		r.op.view.found[i] = lease
+		r.op.view.found[i], r.op.view.gone[i] = lease, r.gone[p]
 		r.op.view.doubt(i, append(c.slots[name].other(now, lease), c.rivals(now, name, r.gone[p], answers, lease)...))
 	}
 	r.op.view.Now = now

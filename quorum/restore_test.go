@@ -88,7 +88,7 @@ func TestAReplacementInDoubtIsHeldAsItWasToBe(t *testing.T) {
 
 // With peers it may be either, and what the stores have tells.
 func TestWithPeersEitherHolderOfAReplacementInDoubtMayBeItsOwner(t *testing.T) {
-	two, one := leaseFor("two", 1500, 20*time.Second), leaseFor("one", 1400, 20*time.Second)
+	two, one := leaseFor("two", 950, 20*time.Second), leaseFor("one", 900, 20*time.Second)
 	for _, have := range []*Lease{one, two} {
 		g := openGroup(t, groupConfig(3), groupPast(Entry{Name: "orders", Lease: two, Replaced: one, Pending: true}))
 		g.place("orders", have.Copy(), 20*time.Second, g.each()...)

@@ -32,6 +32,7 @@ type world struct {
 	turn     int           // of the storm
 	patience time.Duration // of clients: about as long they do nothing
 	calm     bool          // faults are over: everything must come right again
+	gentle   bool          // nothing is ever lost, but some of it is slow
 	holds    map[string][]*hold
 	fences   map[string]Number
 	places   []*place         // of the shared lock
@@ -372,6 +373,8 @@ func (l *simLane) send() {
 	fate := w.rng.Float64()
 	if w.calm {
 		fate = 1
+	} else if w.gentle {
+		fate = 0.04 + 0.2*fate // one in ten is slow
 	}
 	if w.now < l.cut {
 		fate = 0

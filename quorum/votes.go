@@ -19,7 +19,7 @@ func (c *Core) Voted(now Time, ask *Ask, vote Vote) {
 			vote = Vote{Err: fmt.Errorf("its vote does not count any more: %s", w.waits)}
 		}
 	}
-	c.learn(now, vote.Mark)
+	c.learn(now, max(vote.Mark, vote.Gone))
 	switch ask.why {
 	case whyVote:
 		c.vote(now, ask, vote)
@@ -45,7 +45,7 @@ func (c *Core) vote(now Time, ask *Ask, vote Vote) {
 		return
 	}
 	leftover := c.mayGo(ask.Name, vote.Found)
-	if vote.Verdict == Refused && !ask.again && ask.why == whyVote && vote.Mark == 0 && (leftover || c.inDoubt(ask.Name, vote.Found) || c.older(a, ask, vote.Found)) {
+	if vote.Verdict == Refused && !ask.again && ask.why == whyVote && vote.Mark == 0 && (leftover || vote.Gone == 0 && a.op.view.ended(ask.Name, vote.Found) || c.inDoubt(ask.Name, vote.Found) || c.older(a, ask, vote.Found)) {
 		// What is in the way is a copy of an attempt of ours that failed, or of a
 		// lease that is over. Nobody holds by it, and only this very copy goes.
 		if leftover {
@@ -59,7 +59,7 @@ func (c *Core) vote(now Time, ask *Ask, vote Vote) {
 		return
 	}
 	c.lacks(ask, vote)
-	*b = ballot{in: true, vote: vote.Verdict, unsent: vote.Unsent, stale: vote.Mark != 0, err: vote.Err}
+	*b = ballot{in: true, vote: vote.Verdict, unsent: vote.Unsent, stale: vote.Mark != 0 || vote.Gone != 0, err: vote.Err}
 	if vote.Verdict == Refused {
 		b.found = vote.Found
 	}
