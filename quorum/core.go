@@ -62,6 +62,7 @@ type Core struct {
 	ends   deadlines        // the same, as a heap by Until
 
 	births Number     // numbers of ours below it are of another journal
+	woke   uint64     // counts of numbers below it are of before we were started
 	count  uint64     // of the last number given out
 	limit  Number     // numbers below it may be given out
 	asked  Number     // the limit we asked the journal for, if above limit
@@ -145,7 +146,7 @@ func newCore(cfg Config, out Outbox, past History, now Time, breaks breakage) *C
 	c := &Core{
 		cfg: cfg, out: out, breaks: breaks,
 		slots:  map[string]*slot{},
-		births: past.Birth, limit: past.Limit, count: past.Limit.Count(),
+		births: past.Birth, woke: past.Limit.Count(), limit: past.Limit, count: past.Limit.Count(),
 		stores:     make([]witness, len(cfg.Stores)),
 		checkpoint: now,
 	}

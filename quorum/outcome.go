@@ -139,7 +139,7 @@ func (c *Core) lose(now Time, a *attempt, result Result) {
 		prev := c.live(now, s)
 		c.undo(now, a, p, s, prev)
 		if a.next[p] != nil {
-			entries = append(entries, Entry{Name: part.Name, Lease: prev, Pending: s.or != nil || s.adopted, Replaced: s.or})
+			entries = append(entries, Entry{Name: part.Name, Lease: prev, Pending: prev != nil && s.unsure, Replaced: s.or})
 			replaced = replaced || prev != nil
 		}
 	}

@@ -501,6 +501,22 @@ func TestWhatHasEndedIsNotInTheWay(t *testing.T) {
 	}
 }
 
+// But it is where something is to be replaced: that store never had what is made anew,
+// and whoever made that is told so by it.
+func TestWhatHasEndedIsInTheWayOfAChange(t *testing.T) {
+	g := newGroup(t, 3)
+	old := peersLease("old", 500)
+	g.place("orders", old, groupTTL, 1)
+	g.stores[0].gone["orders"] = simGone{old.Version, g.now.Add(time.Minute)}
+	g.place("orders", peersLease("token", 5000), groupTTL/2, 0, 2)
+	op := g.submit(seeing(extending("orders", "token", groupTTL/2)))
+	g.rest()
+	g.ends(op, Changed)
+	if g.at(1, "orders") != "old" {
+		t.Errorf("store 1 has %q, want what it had", g.at(1, "orders"))
+	}
+}
+
 // What a failed attempt of ours left is no lease, though it hides one.
 func TestWhatIsBeingUndoneIsNotShown(t *testing.T) {
 	g := newGroup(t, 3)

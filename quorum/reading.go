@@ -73,8 +73,9 @@ func (c *Core) readVote(now Time, ask *Ask, vote Vote) {
 	} else if c.mayGo(ask.Name, vote.Found) {
 		c.sweep(now, ask.Store, ask.Name, vote.Found, now.Add(vote.FoundLeft))
 		got.copy = nil // nobody holds by it
-	} else if c.leftover(ask.Name, vote.Found) {
-		// Nor by this, but it is in the place of what somebody may hold by.
+	} else if c.leftover(ask.Name, vote.Found) && vote.Found.Version.Count() >= c.woke {
+		// Nor by this, but it is in the place of what somebody may hold by, until it is
+		// undone. Of that a crash would know nothing.
 		got.copy, got.err = nil, errUndoing
 	}
 	r.answers[ask.part*n+ask.Store] = got

@@ -1,6 +1,7 @@
 package quorum
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
@@ -278,4 +279,75 @@ func TestAFailedChangeLeavesThatOfTwoWhichTheStoreHad(t *testing.T) {
 	if got := g.at(0, "orders"); got != "one" || g.stores[0].get(g.now, "orders").Version != one.Version {
 		t.Errorf("store 0 has %q, want what it had before the change", got)
 	}
+}
+
+// reborn starts p0 anew, with what is on disk of "orders" and the stores as they are.
+func (g *group) reborn(nonce string) *group {
+	g.t.Helper()
+	e := g.onDisk("orders")
+	e.Name = "orders"
+	past := groupPast(e)
+	past.Limit = MakeNumber(g.core.count+100, 1)
+	cfg, count := groupConfig(len(g.stores)), 0
+	cfg.Nonce = func() string { count++; return fmt.Sprint(nonce, count) }
+	h := &group{desk: openDesk(g.t, cfg, past), stores: g.stores, lives: g.lives}
+	h.now = g.now
+	h.core = NewCore(cfg, h.desk, past, h.now)
+	h.core.Reserve()
+	h.sync()
+	h.connect(h.each()...)
+	for range 12 {
+		h.turn(h.each()...)
+		h.beat(h.each()...)
+		h.pass(signAgain)
+	}
+	return h
+}
+
+// A change of it that failed says nothing of whether it was ever granted.
+func TestWhatIsInDoubtStaysSoThroughAFailedChange(t *testing.T) {
+	g := newGroup(t, 3)
+	g.submit(acquiring("mine", groupTTL/2, "orders"))
+	g.sync()
+	lease := g.core.slots["orders"].running.rest.next[0]
+	theirs := peersLease("theirs", lease.Version.Count()-1) // a peer was sooner
+	g.place("orders", theirs, groupTTL/2, 0, 1)
+	g.send(2)
+	g = g.reborn("second")
+	op := g.submit(extending("orders", "mine", groupTTL/2))
+	g.rest()
+	if r := g.result(op); r.Outcome == Changed {
+		t.Fatalf("extended: %v, want it refused by the peer's lease", r.Outcome)
+	}
+	if g = g.reborn("third"); !g.core.slots["orders"].unsure {
+		t.Error("after a restart it is taken for granted")
+	}
+	g.restart(0, "second", newMemory())
+	for range 5 {
+		g.turn(0)
+		g.pass(signAgain)
+	}
+	if gone := g.stores[0].ended(g.now, "orders"); gone >= theirs.Version {
+		t.Errorf("a store that forgot is told that the peer's lease, %v, has ended", theirs.Version)
+	}
+}
+
+// A crash takes what was to be undone with it. Its copies are of the same lease.
+func TestWhatACrashLeftOfAnExtensionIsInNobodysWay(t *testing.T) {
+	g := newGroup(t, 3)
+	g.holds("orders", "token", groupTTL/2)
+	op := g.submit(extending("orders", "token", groupTTL))
+	g.sync()
+	for _, i := range []int{0, 1} { // they act, and their answers are lost
+		ask := g.next(i)
+		g.stores[i].do(g.now, ask.Request)
+		g.core.Voted(g.now, ask, Vote{Err: errLost})
+	}
+	g.core.Voted(g.now, g.next(2), Vote{Err: errLost, Unsent: true})
+	g.sync()
+	g.ends(op, Failed)
+	g = g.reborn("second")
+	op = g.submit(extending("orders", "token", groupTTL))
+	g.rest()
+	g.ends(op, Changed)
 }

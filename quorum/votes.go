@@ -44,8 +44,12 @@ func (c *Core) vote(now Time, ask *Ask, vote Vote) {
 		c.straggler(ask, vote)
 		return
 	}
-	leftover := c.mayGo(ask.Name, vote.Found)
-	if vote.Verdict == Refused && !ask.again && ask.why == whyVote && vote.Mark == 0 && (leftover || vote.Gone == 0 && a.op.view.ended(ask.Name, vote.Found) || c.inDoubt(ask.Name, vote.Found) || c.older(a, ask, vote.Found)) {
+	// With peers, a store that has something else in the place of what is to be replaced
+	// may not get what is made of that: see certain.
+	free := a.next[ask.part] == nil || a.parts[ask.part].Prev == nil || !c.peered()
+	leftover := free && c.mayGo(ask.Name, vote.Found)
+	ended := free && vote.Gone == 0 && a.op.view.ended(ask.Name, vote.Found)
+	if vote.Verdict == Refused && !ask.again && ask.why == whyVote && vote.Mark == 0 && (leftover || ended || c.inDoubt(ask.Name, vote.Found) || c.older(a, ask, vote.Found)) {
 		// What is in the way is a copy of an attempt of ours that failed, or of a
 		// lease that is over. Nobody holds by it, and only this very copy goes.
 		if leftover {
