@@ -69,4 +69,5 @@ compat: tools
 bench: tools
 	$(GO) test -run '^$$' -bench '^BenchmarkGrowth$$' -benchtime 1x -timeout 30m ./integration
 	$(GO) run ./integration/growth integration/growth
+	$(GO) test -run '^$$' -bench '^BenchmarkFloor$$' -benchtime 1x -timeout 30m ./integration
 	$(GO) test -run '^$$' -bench '^BenchmarkSpeed$$' -benchtime 1x -timeout 30m ./integration

@@ -144,10 +144,10 @@ var (
 	single      = []string{"--conns", "1"}
 )
 
-// compare measures the program beside others, each for so long.
-func compare(b *testing.B, p *program, manner []string, beside ...string) measurement {
+// compare measures a server beside others, each for so long.
+func compare(b *testing.B, addr string, manner []string, beside ...string) measurement {
 	b.Helper()
-	args := append([]string{"--addr", p.addr, "--duration", speedTime.String()}, manner...)
+	args := append([]string{"--addr", addr, "--duration", speedTime.String()}, manner...)
 	m := bench(b, append(args, beside...)...)
 	for _, s := range m.Sides {
 		if len(s.Errors) > 0 || s.Pairs+s.Denials == 0 {
@@ -177,7 +177,7 @@ func overStoresOfItsOwn(b *testing.B) (*program, []string) {
 
 func speedPooled(b *testing.B) []result {
 	p, redsync := overStoresOfItsOwn(b)
-	r := compare(b, p, pooled, redsync...).Ratios[0]
+	r := compare(b, p.addr, pooled, redsync...).Ratios[0]
 	return []result{
 		ratio(target{what: "64 pooled connections, three Redis: pairs/s against redsync at three Redis", least: 3, aim: 5}, r.PairRate),
 		ratio(target{what: "… p99 of a lock against redsync's", least: 0.5, aim: 0.3, below: true}, r.AcquireP99),
@@ -188,9 +188,9 @@ func speedMultiplexed(b *testing.B) []result {
 	p, redsync := overStoresOfItsOwn(b)
 	bare := startStores(b, "redis")[0]
 	redsync = append(redsync, "--against", bare.Addr())
-	usual := compare(b, p, multiplexed, append(redsync, "--direct-pooled")...)
+	usual := compare(b, p.addr, multiplexed, append(redsync, "--direct-pooled")...)
 	before, beforeBare := cpuOf(b, p.cmd.Process.Pid), cpuOfRedis(b, bare)
-	same := compare(b, p, multiplexed, redsync...)
+	same := compare(b, p.addr, multiplexed, redsync...)
 	perPair := func(spent time.Duration, side int) float64 {
 		return float64(spent.Microseconds()) / float64(same.Sides[side].Pairs)
 	}
@@ -205,7 +205,7 @@ func speedMultiplexed(b *testing.B) []result {
 
 func speedSingle(b *testing.B) []result {
 	p, redsync := overStoresOfItsOwn(b)
-	r := compare(b, p, single, redsync...).Ratios[0]
+	r := compare(b, p.addr, single, redsync...).Ratios[0]
 	return []result{
 		ratio(target{what: "1 connection, three Redis: p50 of lock and unlock against redsync's", least: 1.1, aim: 1, below: true}, r.MedianPair),
 		ratio(target{what: "… pairs/s against redsync"}, r.PairRate),
@@ -216,7 +216,7 @@ func speedSingle(b *testing.B) []result {
 func speedFive(b *testing.B) []result {
 	five, _ := overStores(b, 5)
 	three, _ := overStores(b, 3)
-	r := compare(b, five, pooled, "--against", three.addr).Ratios[0]
+	r := compare(b, five.addr, pooled, "--against", three.addr).Ratios[0]
 	return []result{ratio(target{what: "five stores, 64 pooled: pairs/s kept of three stores'", least: 0.8, aim: 0.9}, r.PairRate)}
 }
 
@@ -228,19 +228,19 @@ func alwaysSynced(b *testing.B) *store {
 
 func speedEmbedded(b *testing.B) []result {
 	p, synced := startHoldfast(b), alwaysSynced(b)
-	r := compare(b, p, pooled, "--against", synced.Addr()).Ratios[0]
+	r := compare(b, p.addr, pooled, "--against", synced.Addr()).Ratios[0]
 	return []result{ratio(target{what: "no stores, 64 pooled: pairs/s against a Redis with appendfsync always", least: 0.8, aim: 1}, r.PairRate)}
 }
 
 func speedEmbeddedMultiplexed(b *testing.B) []result {
 	p, synced := startHoldfast(b), alwaysSynced(b)
-	r := compare(b, p, multiplexed, "--against", synced.Addr()).Ratios[0]
+	r := compare(b, p.addr, multiplexed, "--against", synced.Addr()).Ratios[0]
 	return []result{ratio(target{what: "… multiplexed", least: 0.7, aim: 1}, r.PairRate)}
 }
 
 func speedDenied(b *testing.B) []result {
 	p, _ := overStores(b, 3)
 	bare := startStores(b, "redis")[0]
-	r := compare(b, p, append([]string{"--denied"}, pooled...), "--against", bare.Addr()).Ratios[0]
+	r := compare(b, p.addr, append([]string{"--denied"}, pooled...), "--against", bare.Addr()).Ratios[0]
 	return []result{ratio(target{what: "SET NX of a held lock, three Redis, 64 pooled: denials/s against a bare Redis", least: 0.8, aim: 1}, r.DenyRate)}
 }

@@ -1,0 +1,297 @@
+package integration
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tidwall/redcon"
+	"golang.org/x/sys/unix"
+)
+
+// BenchmarkFloor measures what BenchmarkSpeed measures, with servers in holdfast's
+// place that promise nothing: one that answers at once, and a proxy that forwards
+// to three redis and answers when two have. What they reach is what the clients, a
+// server in Go and the stores leave room for on this machine; nothing that also
+// decides and keeps a journal reaches more.
+func BenchmarkFloor(b *testing.B) {
+	var table strings.Builder
+	for _, f := range []struct {
+		name, what string
+		lanes      int
+	}{
+		{"at-once", "a server that answers at once", 0},
+		{"forward", "a proxy that does nothing but forward", 3},
+	} {
+		b.Run(f.name, func(b *testing.B) {
+			for _, r := range floor(b, f.what, f.lanes) {
+				table.WriteString(r.line())
+			}
+			b.ReportMetric(0, "ns/op") // the table says it
+		})
+	}
+	fmt.Printf("\n| what | measured: median (rounds) | | | |\n|---|---|---|---|---|\n%s\n", &table)
+}
+
+func floor(b *testing.B, what string, lanes int) (all []result) {
+	f := startFloor(b, startStores(b, slices.Repeat([]string{"redis"}, lanes)...))
+	bare := startStores(b, "redis")[0]
+	beside := append(directly(startStores(b, "redis", "redis", "redis")), "--direct-pooled", "--against", bare.Addr())
+	for _, m := range []struct {
+		name   string
+		manner []string
+	}{{"64 pooled", pooled}, {"multiplexed", multiplexed}} {
+		before := cpuOfThis(b)
+		got := compare(b, f.addr, m.manner, beside...)
+		spent := float64((cpuOfThis(b) - before).Microseconds()) / float64(got.Sides[0].Pairs)
+		all = append(all,
+			ratio(target{what: what + ", " + m.name + ": pairs/s against redsync by 64 pooled ones"}, got.Ratios[1].PairRate),
+			ratio(target{what: "… against one bare Redis"}, got.Ratios[0].PairRate),
+			alone(target{what: "… its CPU per pair", unit: "µs"}, spent))
+	}
+	synced := alwaysSynced(b)
+	for _, m := range []struct {
+		name   string
+		manner []string
+	}{{"64 pooled", pooled}, {"multiplexed", multiplexed}} {
+		got := compare(b, f.addr, m.manner, "--against", synced.Addr())
+		all = append(all, ratio(target{what: what + ", " + m.name + ": pairs/s against a Redis with appendfsync always"}, got.Ratios[0].PairRate))
+	}
+	return all
+}
+
+// cpuOfThis returns the processor time that this process has had.
+func cpuOfThis(b testing.TB) time.Duration {
+	b.Helper()
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		b.Fatalf("processor time: %v", err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// A floorServer grants and releases whatever it is asked to.
+type floorServer struct {
+	addr  string
+	lanes []*floorLane
+
+	mu sync.Mutex // guards all queues, and all ops
+}
+
+// A floorLane forwards to one store what has queued up while the last batch was
+// under way.
+type floorLane struct {
+	conn  net.Conn
+	wake  sync.Cond
+	queue []*floorOp
+	ended bool
+}
+
+// A floorOp is a SET or a release under way.
+type floorOp struct {
+	client *floorClient
+	set    bool
+	name   []byte
+	value  []byte
+	votes  int
+}
+
+// A floorClient is a connection with what it waits for, in order.
+type floorClient struct {
+	conn net.Conn
+	due  []*floorOp
+	turn sync.Mutex // held while somebody writes
+}
+
+// startFloor starts a server that forwards to the stores, or that answers at once
+// if there are none.
+func startFloor(b *testing.B, stores []*store) *floorServer {
+	b.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	f := &floorServer{addr: ln.Addr().String()}
+	var wg sync.WaitGroup
+	b.Cleanup(wg.Wait)
+	b.Cleanup(func() { ln.Close() })
+	for _, s := range stores {
+		conn, err := net.Dial("tcp", s.Addr())
+		if err != nil {
+			b.Fatal(err)
+		}
+		l := &floorLane{conn: conn}
+		l.wake.L = &f.mu
+		f.lanes = append(f.lanes, l)
+		wg.Go(func() { f.forward(l) })
+		b.Cleanup(func() {
+			f.mu.Lock()
+			l.ended = true
+			l.wake.Signal()
+			f.mu.Unlock()
+			conn.Close()
+		})
+	}
+	wg.Go(func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				defer conn.Close() // its client hangs up
+				f.serve(&floorClient{conn: conn})
+			})
+		}
+	})
+	return f
+}
+
+// serve reads commands until the client hangs up.
+func (f *floorServer) serve(c *floorClient) {
+	in, out := make([]byte, 0, 16<<10), []byte(nil)
+	var args [][]byte
+	for {
+		n, err := c.conn.Read(in[len(in):cap(in)])
+		if err != nil {
+			return
+		}
+		in = in[:len(in)+n]
+		rest, queued := in, []*floorOp(nil)
+		for {
+			var whole bool
+			whole, args, _, rest, err = redcon.ReadNextCommand(rest, args[:0])
+			if err != nil {
+				return
+			}
+			if !whole {
+				break
+			}
+			switch {
+			case len(f.lanes) > 0 && len(args) > 4 && args[0][0] == 'S' && args[0][1] == 'E':
+				queued = append(queued, &floorOp{client: c, set: true, name: slices.Clone(args[1]), value: slices.Clone(args[2])})
+			case len(f.lanes) > 0 && len(args) > 4:
+				queued = append(queued, &floorOp{client: c, name: slices.Clone(args[3])})
+			default:
+				out = appendFloorReply(out, string(args[0]))
+			}
+		}
+		in = append(in[:0], rest...)
+		if len(queued) > 0 {
+			f.push(c, queued)
+		}
+		if len(out) > 0 {
+			if _, err := c.conn.Write(out); err != nil {
+				return
+			}
+			out = out[:0]
+		}
+	}
+}
+
+func appendFloorReply(b []byte, command string) []byte {
+	switch strings.ToUpper(command) {
+	case "SET":
+		return append(b, "+OK\r\n"...)
+	case "EVALSHA":
+		return append(b, ":1\r\n"...)
+	case "HELLO":
+		return append(b, "-ERR unknown command 'HELLO'\r\n"...)
+	case "PING":
+		return append(b, "+PONG\r\n"...)
+	}
+	return append(b, "+OK\r\n"...)
+}
+
+// push queues what a client asked for.
+func (f *floorServer) push(c *floorClient, ops []*floorOp) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c.due = append(c.due, ops...)
+	for _, l := range f.lanes {
+		l.queue = append(l.queue, ops...)
+		l.wake.Signal()
+	}
+}
+
+// forward sends batches until the lane ends.
+func (f *floorServer) forward(l *floorLane) {
+	var batch []*floorOp
+	var clients []*floorClient
+	out, in := []byte(nil), make([]byte, 64<<10)
+	for {
+		f.mu.Lock()
+		for len(l.queue) == 0 && !l.ended {
+			l.wake.Wait()
+		}
+		batch, l.queue = l.queue, batch[:0]
+		f.mu.Unlock()
+		if len(batch) == 0 {
+			return
+		}
+		out = out[:0]
+		for _, op := range batch {
+			out = op.appendTo(out)
+		}
+		if _, err := l.conn.Write(out); err != nil {
+			return
+		}
+		// Each reply is one line: +OK, or a number.
+		for lines := 0; lines < len(batch); {
+			n, err := l.conn.Read(in)
+			if err != nil {
+				return
+			}
+			for _, c := range in[:n] {
+				if c == '\n' {
+					lines++
+				}
+			}
+		}
+		clients = clients[:0]
+		f.mu.Lock()
+		for _, op := range batch {
+			if op.votes++; op.votes == 2 && op.client.due[0] == op {
+				clients = append(clients, op.client)
+			}
+		}
+		f.mu.Unlock()
+		for _, c := range clients {
+			out = f.answer(c, out[:0])
+		}
+	}
+}
+
+func (op *floorOp) appendTo(b []byte) []byte {
+	if op.set {
+		b = redcon.AppendArray(b, 6)
+		b = redcon.AppendBulk(redcon.AppendBulk(redcon.AppendBulkString(b, "SET"), op.name), op.value)
+		return redcon.AppendBulkString(redcon.AppendBulkString(redcon.AppendBulkString(b, "NX"), "PX"), "30000")
+	}
+	return redcon.AppendBulk(redcon.AppendBulkString(redcon.AppendArray(b, 2), "DEL"), op.name)
+}
+
+// answer writes what is decided of what a client waits for.
+func (f *floorServer) answer(c *floorClient, b []byte) []byte {
+	c.turn.Lock()
+	defer c.turn.Unlock()
+	f.mu.Lock()
+	n := 0
+	for ; n < len(c.due) && c.due[n].votes >= 2; n++ {
+		if c.due[n].set {
+			b = append(b, "+OK\r\n"...)
+		} else {
+			b = append(b, ":1\r\n"...)
+		}
+	}
+	c.due = slices.Delete(c.due, 0, n)
+	f.mu.Unlock()
+	if n > 0 {
+		c.conn.Write(b) // whoever hung up is not told
+	}
+	return b
+}
