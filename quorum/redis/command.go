@@ -46,14 +46,22 @@ func appendClear(b []byte, requests []quorum.Request, cleared []int) []byte {
 	if len(cleared) == 0 {
 		return b
 	}
-	b = appendTexts(appendCount(b, 3+3*len(cleared)), "EVALSHA", clearScript.hash)
+	b = appendTexts(appendCount(b, 4+2*len(cleared)), "EVALSHA", clearScript.hash)
 	b = appendNumber(b, int64(len(cleared)))
 	for _, i := range cleared {
 		b = appendTexts(b, requests[i].Name)
 	}
+	b = appendHeader(b, '$', len(cleared))
 	for _, i := range cleared {
-		accepts, prev := accepted(&requests[i])
-		b = appendCopy(appendTexts(b, accepts), prev)
+		letter := byte('p')
+		if requests[i].OrNone {
+			letter = 'e'
+		}
+		b = append(b, letter)
+	}
+	b = append(b, "\r\n"...)
+	for _, i := range cleared {
+		b = appendCopy(b, requests[i].Prev)
 	}
 	return b
 }

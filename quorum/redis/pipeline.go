@@ -100,7 +100,7 @@ const maxCleared = 256
 
 // clears reports whether a request may be cleared along with others.
 func (l *link) clears(r *quorum.Request) bool {
-	return r.Action == quorum.Swap && r.Next == nil && !l.twice && !isGuarded(r) && !isOurs(r.Name)
+	return r.Action == quorum.Swap && r.Next == nil && r.Prev != nil && !r.Prev.Opaque && !l.twice && !isGuarded(r) && !isOurs(r.Name)
 }
 
 // exchange writes a pipeline, reads the answers, and makes votes of them. An error
@@ -142,13 +142,17 @@ func (l *link) exchange(ctx context.Context, p *pipeline, requests []quorum.Requ
 		reply := next()
 		said, isArray := reply.([]any)
 		_, isError := reply.(replyError)
-		if err == nil && !isError && len(said) != len(p.cleared) {
+		all := reply == int64(len(p.cleared))
+		if err == nil && !isError && !all && len(said) != len(p.cleared) {
 			return now, nonsense(reply)
 		}
 		for k, i := range p.cleared {
 			one := reply // an error, for all of them
-			if isArray {
+			switch {
+			case isArray:
 				one = said[k]
+			case all:
+				one = int64(1)
 			}
 			if !vote(i, swapVote, one) {
 				return now, nonsense(reply)
