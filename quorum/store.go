@@ -120,9 +120,9 @@ type Store interface {
 // A Watcher is a store that can tell at once when a copy is gone. For others,
 // and while watching fails, the copies are looked at now and then.
 type Watcher interface {
-	// Watch tells gone of every name whose copy was deleted, evicted, expired or
-	// overwritten by anybody but Do, and of "" when everything may have been,
-	// until ctx is done or it fails. Its first call of gone is with "", once it
+	// Watch tells gone of every name whose copy, left or found there by Do, was
+	// deleted, evicted, expired or overwritten by anybody else, and maybe of
+	// others; and of "" when everything may have been, until ctx is done or it fails. Its first call of gone is with "", once it
 	// watches. One goroutine at a time calls it, beside those of Store, and gone
 	// does not block.
 	Watch(ctx context.Context, gone func(name string)) error

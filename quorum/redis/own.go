@@ -7,12 +7,13 @@ import (
 	"holdfast/quorum"
 )
 
-// An own tells what Do wrote from what others did. The server reports every
-// write, ours too, by name alone, and several acts of one moment as one. So a
+// An own tells what Do wrote from what others did. The server reports writes by
+// name alone, ours too, and several acts of one moment as one. So a
 // report of a name that Do has under way, or had a moment ago, says nothing by
 // itself: once Do is done with the name, what is there is looked at, behind the
 // report of our own write. If it is what we left, nobody else acted, and from then
-// on every report of the name is of somebody else.
+// on every report of the name is of somebody else. A watch that is not broad is told
+// of a name only from that look on.
 //
 // It is safe for concurrent use.
 type own struct {
@@ -103,9 +104,12 @@ func (o *own) ring() {
 	}
 }
 
-// note takes what a swap to next came to. What was refused left no trace.
+// note takes what a swap to next came to. What was refused left no trace, unless
+// that was for next itself: then it is there.
 func (t *trace) note(next *quorum.Copy, v quorum.Vote) {
 	switch {
+	case v.Verdict == quorum.Refused && next != nil && next.Equal(v.Found):
+		t.left, t.copy = leftCopy, next
 	case v.Verdict == quorum.Granted && next == nil:
 		t.left, t.copy = leftNone, nil
 	case v.Verdict == quorum.Granted:

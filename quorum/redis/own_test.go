@@ -29,6 +29,9 @@ func TestOwnIsToldFromOthers(t *testing.T) {
 		"put unsent report look pong":                        1,
 		"put silent report look pong":                        1, // ours or not, the vote is lost anyway
 		"put silent look pong":                               0,
+		"put found look same":                                0, // what it would have put was there
+		"put found look differs":                             1,
+		"put found report look same":                         0,
 		"put granted put refused look same":                  0,
 		"put granted put refused look differs":               1,
 		"put granted del unsent look same":                   0,
@@ -58,6 +61,7 @@ func replay(t *testing.T, steps []string) (told int) {
 	var checks []check
 	verdicts := map[string]quorum.Vote{
 		"granted": {Verdict: quorum.Granted}, "refused": {Verdict: quorum.Refused},
+		"found":  {Verdict: quorum.Refused, Found: version(2)},
 		"silent": {Err: errLost}, "unsent": {Err: errLost, Unsent: true},
 	}
 	for _, step := range steps {
@@ -68,7 +72,7 @@ func replay(t *testing.T, steps []string) (told int) {
 				requests[0].Next = version(2)
 			}
 			o.begin(requests)
-		case "granted", "refused", "silent", "unsent":
+		case "granted", "refused", "found", "silent", "unsent":
 			o.end(requests, []quorum.Vote{verdicts[step], {Verdict: quorum.Granted}})
 		case "report":
 			count(o.reported([]byte("orders")))

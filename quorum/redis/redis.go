@@ -54,6 +54,8 @@ type Store struct {
 	twice    bool    // see KeepTwice
 	ghost    session // whose requests may still be under way in the server
 
+	flooded bool // of the goroutine that calls Watch: see there
+
 	turn chan struct{} // has one in it while a batch is under way
 
 	mu      sync.Mutex

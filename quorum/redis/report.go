@@ -99,11 +99,13 @@ func (f *flood) look() {
 	}
 }
 
+var errFlood = fmt.Errorf("others write more than %d names a second", maxFlood)
+
 // add counts a name.
 func (f *flood) add() error {
 	f.names++
 	if f.names > maxFlood {
-		return fmt.Errorf("others write more than %d names a second", maxFlood)
+		return errFlood
 	}
 	return nil
 }

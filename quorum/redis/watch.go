@@ -2,11 +2,12 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
-// Watch tells gone of every name whose copy was deleted, evicted, expired or
-// overwritten by anybody but Do, and of "" when everything was flushed or when
+// Watch tells gone of every name whose copy, left or found there by Do, was deleted,
+// evicted, expired or overwritten by anybody else, and of "" when everything was flushed or when
 // something may have been missed: first of all, as soon as nothing is missed any
 // more. It returns once ctx is done or the watch fails, with the reason, and may
 // then be called again. One Watch at a time; Connect, Do and Close may go on
@@ -18,13 +19,19 @@ import (
 // somebody changed within a moment of our own write. More than 10,000 names a
 // second of others end the watch.
 //
-// The server broadcasts every write to a connection that does nothing but watch.
-// It could leave out what the connection of the batches writes (NOLOOP, and
-// REDIRECT to the watching one), were it not for scripts: what they write is
-// reported all the same. So everything is reported, and [own] tells ours apart.
+// The watching connection looks at each such copy a moment later, and the server
+// tells of what it has looked at. Locks that are held for less than that moment
+// cost nothing, nor does what others write under other names. Where votes rest on
+// copies, see [Store.KeepTwice], the watch is broad: the server reports every
+// write, so that a proxy hears of its peers too. So is the one after a watch that
+// ended for too much: a server that can't remember all that was looked at tells of
+// that as if it were gone, without end.
 //
-// Source: the Redis manual, "Client-side caching in Redis", on broadcasting; what
-// it does with scripts and with SWAPDB was tried out on Redis 7.0.15.
+// Of a broad watch the server could leave out what the connection of the batches
+// writes (NOLOOP, and REDIRECT to the watching one), were it not for scripts: what
+// they write is reported all the same. [own] tells ours apart.
+//
+// Source: the Redis manual, "Client-side caching in Redis"; what it does with scripts and with SWAPDB was tried out on Redis 7.0.15.
 func (s *Store) Watch(ctx context.Context, gone func(name string)) error {
 	if err := s.watch(ctx, gone); err != nil {
 		return fmt.Errorf("watch redis %s: %w", s.target.addr, err)
@@ -40,6 +47,7 @@ func (s *Store) watch(ctx context.Context, gone func(string)) error {
 		return err
 	}
 	defer w.cut()
+	w.broad = s.twice || s.flooded
 	if s.twice {
 		w.pace = roundEverySoon
 	}
@@ -50,7 +58,9 @@ func (s *Store) watch(ctx context.Context, gone func(string)) error {
 	if err := s.begin(opening, w); err != nil {
 		return err
 	}
-	return w.run(ctx)
+	err = w.run(ctx)
+	s.flooded = s.flooded || errors.Is(err, errFlood)
+	return err
 }
 
 // station makes w the watcher that hears from Do, unless the store is closed.

@@ -43,12 +43,10 @@ func TestTheWatchFailsWithItsConnection(t *testing.T) {
 			startLookout(t, store).fails("closed before", "closed")
 			continue
 		}
+		mustConnect(t, store)
 		again := lookOut(t, store) // which tells that something may have been missed
-		if _, err := byHand(t, server).Set(t.Context(), "orders", "theirs", 0).Result(); err != nil {
-			t.Fatalf("set: %v", err)
-		}
-		if told := again.next(); told != "orders" {
-			t.Errorf("watched again after it was %s: told of %q, want orders", what, told)
+		if told := again.upTo("orders", store, byHand(t, server)); len(told) > 0 {
+			t.Errorf("watched again after it was %s: told of %q before orders", what, told)
 		}
 	}
 }
@@ -84,9 +82,45 @@ func TestAnotherRunAtTheAddressEndsTheWatch(t *testing.T) {
 	l.fails("another server", "connection lost")
 }
 
+// A server that forgets what was looked at, for want of room, tells of it as if
+// it had changed: then it is to report everything.
+func TestAfterAFloodTheWatchIsBroad(t *testing.T) {
+	server := storetest.StartRedis(t)
+	store := mustOpen(t, "redis://"+server.Addr())
+	mustConnect(t, store)
+	direct := byHand(t, server)
+	l := lookOut(t, store)
+	var requests []quorum.Request
+	for i := range maxFlood + 1 {
+		requests = append(requests, swap(fmt.Sprint("lock", i), nil, version(1)))
+	}
+	for some := range slices.Chunk(requests, 1000) {
+		do(t, store, some...)
+	}
+	l.checked(store)
+	direct.Set(t.Context(), "a stranger's", "theirs", 0)
+	if told := l.upTo("orders", store, direct); len(told) > 0 {
+		t.Errorf("told of %q, want nothing before orders", told)
+	}
+	var names []string
+	for _, r := range requests {
+		names = append(names, r.Name)
+	}
+	if n, err := direct.Unlink(t.Context(), names...).Result(); err != nil || int(n) != len(names) {
+		t.Fatalf("unlink: %d of %d, %v", n, len(names), err)
+	}
+	l.fails("a flood", "more than 10000 names a second")
+	again := lookOut(t, store)
+	direct.Set(t.Context(), "a stranger's", "theirs", 0)
+	if told := again.next(); told != "a stranger's" {
+		t.Errorf("told of %q, want what a stranger wrote", told)
+	}
+}
+
 func TestAFloodEndsTheWatch(t *testing.T) {
 	server := storetest.StartRedis(t)
 	store := mustOpen(t, "redis://"+server.Addr())
+	store.flooded = true
 	mustConnect(t, store)
 	direct := byHand(t, server)
 	write := func(names int) {
@@ -128,6 +162,7 @@ func TestOurOwnIsNoFlood(t *testing.T) {
 func TestNamesOfAnyKindAreTold(t *testing.T) {
 	server := storetest.StartRedis(t)
 	store := mustOpen(t, "redis://"+server.Addr())
+	store.flooded = true
 	mustConnect(t, store)
 	direct := byHand(t, server)
 	l := lookOut(t, store)

@@ -92,6 +92,15 @@ func (l *lookout) fails(what, want string) {
 // quiet wants nothing to be told of what happened so far.
 func (l *lookout) quiet(what string, store *Store, direct *redis.Client) {
 	l.t.Helper()
+	l.checked(store)
+	if told := l.upTo("sentinel", store, direct); len(told) > 0 {
+		l.t.Errorf("%s: told of %q, want nothing", what, told)
+	}
+}
+
+// checked waits until all that Do left is looked at.
+func (l *lookout) checked(store *Store) {
+	l.t.Helper()
 	store.mu.Lock()
 	own := store.watcher.own
 	store.mu.Unlock()
@@ -100,20 +109,38 @@ func (l *lookout) quiet(what string, store *Store, direct *redis.Client) {
 		defer own.mu.Unlock()
 		return len(own.traces) == 0
 	})
-	const sentinel = "sentinel"
-	if err := direct.Set(l.t.Context(), sentinel, "", 0).Err(); err != nil {
-		l.t.Fatalf("%s: %v", what, err)
+}
+
+// upTo has a lock of ours deleted by somebody else, and returns what is told before
+// that.
+func (l *lookout) upTo(name string, store *Store, direct *redis.Client) (before []string) {
+	l.t.Helper()
+	do(l.t, store, swap(name, nil, version(99)))
+	l.checked(store)
+	const script = "redis.call('SELECT', ARGV[1]) return redis.call('DEL', KEYS[1])"
+	if n, err := direct.Eval(l.t.Context(), script, []string{name}, store.target.db).Int(); n != 1 || err != nil {
+		l.t.Fatalf("delete %s: %d deleted, %v", name, n, err)
 	}
-	if told := l.until(sentinel); len(told) > 0 {
-		l.t.Errorf("%s: told of %q, want nothing", what, told)
+	return l.until(name)
+}
+
+// breadths has a test done with a watch of what was looked at, and with a broad one.
+func breadths(t *testing.T, test func(t *testing.T, server *storetest.Server, store *Store)) {
+	for _, broad := range []bool{false, true} {
+		t.Run(fmt.Sprintf("broad=%t", broad), func(t *testing.T) {
+			server := storetest.StartRedis(t)
+			store := mustOpen(t, "redis://"+server.Addr())
+			store.flooded = broad
+			mustConnect(t, store)
+			test(t, server, store)
+		})
 	}
 }
 
-func TestWhatOthersDoIsTold(t *testing.T) {
-	server := storetest.StartRedis(t)
+func TestWhatOthersDoIsTold(t *testing.T) { breadths(t, testWhatOthersDoIsTold) }
+
+func testWhatOthersDoIsTold(t *testing.T, server *storetest.Server, store *Store) {
 	direct := byHand(t, server)
-	store := mustOpen(t, "redis://"+server.Addr())
-	mustConnect(t, store)
 	l := lookOut(t, store)
 	for _, act := range []string{
 		"DEL orders",
@@ -136,8 +163,7 @@ func TestWhatOthersDoIsTold(t *testing.T) {
 			t.Errorf("%s: told of %q before orders", act, told)
 		}
 		direct.Del(t.Context(), "orders", "another") // told of those that are still there
-		direct.Set(t.Context(), "next", "", 0)
-		l.until("next")
+		l.upTo("next", store, direct)
 	}
 	for _, flush := range []string{"FLUSHALL", "FLUSHDB"} {
 		if err := direct.Do(t.Context(), flush).Err(); err != nil {
@@ -156,16 +182,38 @@ func words(s string) []any {
 }
 
 func TestACopyThatRunsOutIsTold(t *testing.T) {
-	server := storetest.StartRedis(t)
-	store := mustOpen(t, "redis://"+server.Addr())
-	mustConnect(t, store)
-	l := lookOut(t, store)
-	short := swap("orders", nil, version(1))
-	short.TTL = 50 * time.Millisecond
-	do(t, store, short)
-	if told := l.next(); told != "orders" {
-		t.Errorf("told of %q, want orders", told)
-	}
+	breadths(t, func(t *testing.T, _ *storetest.Server, store *Store) {
+		l := lookOut(t, store)
+		short := swap("orders", nil, version(1))
+		short.TTL = 50 * time.Millisecond
+		do(t, store, short)
+		if told := l.next(); told != "orders" {
+			t.Errorf("told of %q, want orders", told)
+		}
+	})
+}
+
+// What Do finds in its place is watched from then on as if it had been put there
+// just now: after a watch begins, that is all that is asked for.
+func TestWhatDoFindsIsWatched(t *testing.T) {
+	breadths(t, func(t *testing.T, server *storetest.Server, store *Store) {
+		direct := byHand(t, server)
+		do(t, store, swap("orders", nil, version(1)))
+		l := lookOut(t, store)
+		do(t, store, swap("orders", nil, version(1)))
+		l.checked(store)
+		direct.Del(t.Context(), "orders")
+		if told := l.next(); told != "orders" {
+			t.Errorf("told of %q, want orders", told)
+		}
+		// Each time it is found.
+		do(t, store, swap("orders", nil, version(1)))
+		l.quiet("put back", store, direct)
+		direct.Del(t.Context(), "orders")
+		if told := l.until("orders"); len(told) > 1 {
+			t.Errorf("told of %q before orders", told)
+		}
+	})
 }
 
 func TestAnEvictionIsTold(t *testing.T) {
@@ -208,10 +256,11 @@ func TestOurOwnIsNotTold(t *testing.T) {
 
 // What others do in the same moment as we is reported together with it. The relay
 // slips a command in behind ours, so that both come at once.
-func TestWhatOthersDoBesideUsIsTold(t *testing.T) {
-	server := storetest.StartRedis(t)
+func TestWhatOthersDoBesideUsIsTold(t *testing.T) { breadths(t, testWhatOthersDoBesideUsIsTold) }
+
+func testWhatOthersDoBesideUsIsTold(t *testing.T, server *storetest.Server, store *Store) {
 	middle := relayTo(t, server.Addr())
-	store := mustOpen(t, "redis://"+middle.addr)
+	store.target.addr = middle.addr
 	mustConnect(t, store)
 	direct := byHand(t, server)
 	store.target.addr = server.Addr() // the watch goes past the relay

@@ -28,6 +28,8 @@ type watcher struct {
 	gone func(name string)
 	pace time.Duration // between two rounds
 
+	broad bool // every name is reported, and not only those that were looked at
+
 	asked    chan []check  // what was asked and is not answered yet: one round at most
 	answered chan struct{} // gets one when it is
 
@@ -116,7 +118,11 @@ func (w *watcher) login(t target) error {
 
 // track asks for the reports.
 func (w *watcher) track() error {
-	if err := w.ask("CLIENT", "TRACKING", "ON", "BCAST"); err != nil {
+	how := []string{"CLIENT", "TRACKING", "ON"}
+	if w.broad {
+		how = append(how, "BCAST")
+	}
+	if err := w.ask(how...); err != nil {
 		return fmt.Errorf("CLIENT TRACKING: %w", err)
 	}
 	return nil
