@@ -1,6 +1,9 @@
 package proxy
 
 import (
+	"maps"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +20,8 @@ type Metrics struct {
 	took     *prometheus.HistogramVec
 	events   *prometheus.CounterVec
 	syncs    prometheus.Histogram
+
+	voted, endings lines
 }
 
 // latencies go from 50 us, less than any disk or network takes, to 3 s.
@@ -47,16 +52,54 @@ func NewMetrics() *Metrics {
 
 // Voted counts a vote.
 func (m *Metrics) Voted(store, verdict string, answered bool, took time.Duration) {
-	m.votes.WithLabelValues(store, verdict).Inc()
+	l := m.voted.find(labels{store, verdict}, func() line {
+		return line{m.votes.WithLabelValues(store, verdict), m.voteTook.WithLabelValues(store)}
+	})
+	l.count.Inc()
 	if answered {
-		m.voteTook.WithLabelValues(store).Observe(took.Seconds())
+		l.took.Observe(took.Seconds())
 	}
 }
 
 // Ended counts a change.
 func (m *Metrics) Ended(deed, outcome string, took time.Duration) {
-	m.ended.WithLabelValues(deed, outcome).Inc()
-	m.took.WithLabelValues(deed, outcome).Observe(took.Seconds())
+	l := m.endings.find(labels{deed, outcome}, func() line {
+		return line{m.ended.WithLabelValues(deed, outcome), m.took.WithLabelValues(deed, outcome)}
+	})
+	l.count.Inc()
+	l.took.Observe(took.Seconds())
+}
+
+// Lines are the counters that go up with each change, by their labels: to have
+// Prometheus look them up takes longer than to count. There are few, and soon all
+// are known.
+type lines struct {
+	mu    sync.Mutex // held while a line is added
+	known atomic.Pointer[map[labels]line]
+}
+
+type labels [2]string
+
+type line struct {
+	count prometheus.Counter
+	took  prometheus.Observer
+}
+
+// find returns a line, made by open if it is new.
+func (l *lines) find(key labels, open func() line) line {
+	if known := l.known.Load(); known != nil {
+		if found, ok := (*known)[key]; ok {
+			return found
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	next := map[labels]line{key: open()} // the same one again, if somebody was first
+	if known := l.known.Load(); known != nil {
+		maps.Copy(next, *known)
+	}
+	l.known.Store(&next)
+	return next[key]
 }
 
 // Happened counts an event.
