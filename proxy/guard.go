@@ -42,6 +42,8 @@ type guard struct {
 	seen int // bytes behind them that hold no newline
 	args int // arguments still to come; 0: the header is still to come
 	bulk int // bytes of the next argument, without its line end; -1: its header is still to come
+
+	count int // arguments of the last command released, or of the next one
 }
 
 func newGuard(limits Limits, known func() bool) guard {
@@ -75,7 +77,7 @@ func (g *guard) next(received []byte) (n int, command []byte, err error) {
 		if err := g.checkArgs(count); err != nil {
 			return 0, nil, err
 		}
-		g.args = count
+		g.args, g.count = count, count
 	}
 	for g.args > 0 {
 		if whole, err := g.argument(received); err != nil || !whole {
@@ -180,7 +182,7 @@ func (g *guard) inline(received []byte) (n int, command []byte, err error) {
 			return 0, nil, err
 		}
 	}
-	command = encode(args)
+	command, g.count = encode(args), len(args)
 	if g.overlong(len(command)) {
 		return 0, nil, errBig
 	}

@@ -3,7 +3,9 @@ package proxy
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/tidwall/redcon"
@@ -60,15 +62,15 @@ func (c *client) handOn() (stalled bool, err error) {
 
 // begin begins one command. After an error no other follows.
 func (c *client) begin(s *slot, command []byte) (err error) {
-	parsed, err := redcon.Parse(bytes.Clone(command))
-	if err != nil {
+	whole, args, _, _, err := redcon.ReadNextCommand(bytes.Clone(command), make([][]byte, 0, c.guard.count))
+	if err != nil || !whole {
 		// The guard lets nothing through that does not parse. If it ever does, the
 		// client is told so, and nobody else is harmed.
-		s.answer(errorLine(err.Error()), true)
+		s.answer(errorLine(fmt.Sprintf("a command that is none: %v", err)), true)
 		return errLast
 	}
-	for i, arg := range parsed.Args {
-		parsed.Args[i] = arg[:len(arg):len(arg)] // or an append would write over the next
+	for i, arg := range args {
+		args[i] = slices.Clip(arg) // or an append would write over the next
 	}
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -77,7 +79,7 @@ func (c *client) begin(s *slot, command []byte) (err error) {
 			err = errLast
 		}
 	}()
-	c.session.Begin(parsed.Args, s.answer)
+	c.session.Begin(args, s.answer)
 	return nil
 }
 
