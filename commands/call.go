@@ -38,6 +38,7 @@ type call struct {
 	owed      []string    // guarded by tracker.mu; locks the session is to be told of behind the reply
 
 	op         atomic.Pointer[quorum.Op] // of the last try
+	first      quorum.Op                 // room for that of the first one
 	name       [1]string                 // of the op: most commands name one lock
 	next, prev *call                     // guarded by session.mu
 }
@@ -92,6 +93,19 @@ func (c *call) names() ([]string, error) {
 	return once(c.cmd, names)
 }
 
+// named returns the name of the lock that the command calls key, one of those that
+// were checked.
+func (c *call) named(key []byte) string {
+	if c.db == 0 && c.name[0] == string(key) {
+		return c.name[0]
+	}
+	name, err := lockName(c.db, key)
+	if err != nil {
+		panic(fmt.Sprintf("a name that was checked before: %v", err))
+	}
+	return name
+}
+
 // once returns each of names once, unless they are too many.
 func once(cmd *command, names []string) ([]string, error) {
 	if len(names) > 1 {
@@ -108,12 +122,14 @@ func once(cmd *command, names []string) ([]string, error) {
 // have; and so is what acts on a lock that is held.
 func (c *call) try(names []string) {
 	c.decided = false
-	op := &quorum.Op{
-		Names: names,
-		Reads: c.tries > 0 || c.looks(),
-		By:    c.session.conn.ID,
-		Done:  c.done,
+	op := &c.first
+	if c.op.Load() != nil {
+		op = new(quorum.Op)
 	}
+	op.Names = names
+	op.Reads = c.tries > 0 || c.looks()
+	op.By = c.session.conn.ID
+	op.Done = c.done
 	switch {
 	case c.batch != nil && c.batch.slow():
 		op.Start = func(view *quorum.View) { c.runOnWorker(op, view, c.decideBatch) }
@@ -156,11 +172,7 @@ func (c *call) decide(view *quorum.View) quorum.Plan {
 	}
 	var buf [1][]byte
 	for _, key := range c.cmd.lockArgs(buf[:0], c.request.args) {
-		name, err := lockName(c.db, key)
-		if err != nil {
-			panic(fmt.Sprintf("a name that was checked before: %v", err))
-		}
-		tx.show(key, name)
+		tx.show(key, c.named(key))
 	}
 	return c.conclude(c.cmd.run(tx, c.request.args), false)
 }

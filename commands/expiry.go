@@ -22,6 +22,9 @@ func (tx *Tx) millis(n int64, at span) (left int64, ok bool) {
 		}
 		n *= 1000
 	}
+	if !at.absolute && n <= math.MaxInt64/2 {
+		return n, true // whatever the time is
+	}
 	now := tx.engine.wall().UnixMilli()
 	switch {
 	case at.absolute && n < math.MinInt64+now:

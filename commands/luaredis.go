@@ -85,11 +85,14 @@ func (tx *Tx) use(c *command, args [][]byte) (bad string) {
 	}
 	var few [4][]byte
 	for _, key := range c.lockArgs(few[:0], args) {
+		if tx.find(key) != nil {
+			continue
+		}
 		name, err := lockName(tx.db, key)
 		if err != nil {
 			return errorLine(err)
 		}
-		if len(tx.slots) >= quorum.MaxNames && tx.find(key) == nil {
+		if len(tx.slots) >= quorum.MaxNames {
 			return "ERR the script uses too many locks"
 		}
 		if !tx.show(key, name) {

@@ -59,6 +59,22 @@ func sayBool(b bool) Reply {
 	return Reply{kind: boolean}
 }
 
+// The replies of nearly every change, which are never altered.
+var okBytes, noneBytes, oneBytes = []byte("+OK\r\n"), []byte(":0\r\n"), []byte(":1\r\n")
+
+// encode returns the reply in RESP2 or RESP3. It may share its bytes with others.
+func (r Reply) encode(proto int) []byte {
+	switch {
+	case r.kind == status && r.text == "OK":
+		return okBytes
+	case r.kind == integer && r.n == 0:
+		return noneBytes
+	case r.kind == integer && r.n == 1:
+		return oneBytes
+	}
+	return r.appendTo(make([]byte, 0, r.size()), proto)
+}
+
 // appendTo appends the reply in RESP2 or RESP3. Where RESP2 has no such type it
 // gets what Redis sends in its place.
 func (r Reply) appendTo(b []byte, proto int) []byte {

@@ -246,11 +246,7 @@ func (c *call) show(view *quorum.View) bool {
 	c.reads.again(tx)
 	tx.script = true
 	for _, key := range c.job.keys {
-		name, err := lockName(c.db, key)
-		if err != nil {
-			panic(fmt.Sprintf("a name that was checked before: %v", err))
-		}
-		tx.show(key, name)
+		tx.show(key, c.named(key))
 	}
 	return !c.session.isClosed() || c.mayRelease()
 }

@@ -45,7 +45,7 @@ type request struct {
 
 // Begin begins the command that args, at least one, are. They are the session's
 // from now on, and must not be altered. reply is called exactly once, from any
-// goroutine and possibly before Begin returns, with RESP in the protocol that
+// goroutine and possibly before Begin returns, with RESP, not to be altered, in the protocol that
 // the session spoke when the command began; if last, the connection is to be
 // closed once that is written. Calls of Begin must not overlap.
 //
@@ -173,9 +173,7 @@ func (s *Session) settle(c *command, r request) {
 	r.answer(reply, s.protocol())
 }
 
-func (r request) answer(reply Reply, proto int) {
-	r.reply(reply.appendTo(make([]byte, 0, reply.size()), proto), reply.last)
-}
+func (r request) answer(reply Reply, proto int) { r.reply(reply.encode(proto), reply.last) }
 
 func (s *Session) protocol() int {
 	s.mu.Lock()
