@@ -22,12 +22,14 @@ type own struct {
 
 	mu     sync.Mutex
 	traces map[string]*trace // guarded by mu; of names that are under way or to be checked
-	due    []string          // guarded by mu; names that Do is done with
+	under  []*trace          // guarded by mu; of each request of the batch under way, nil if it leaves none
+	due    []*trace          // guarded by mu; of names that Do is done with
 	missed bool              // guarded by mu; overflow was called
 }
 
 // A trace is what Do did under one name.
 type trace struct {
+	name   string
 	seq    int // counts the batches; a check of an earlier one says nothing
 	asking bool
 	due    bool // it is in the list
@@ -56,8 +58,10 @@ func newOwn(overflow func()) *own {
 func (o *own) begin(requests []quorum.Request) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.under = o.under[:0]
 	for i := range requests {
 		if requests[i].Action != quorum.Swap {
+			o.under = append(o.under, nil)
 			continue
 		}
 		t := o.traces[requests[i].Name]
@@ -67,27 +71,27 @@ func (o *own) begin(requests []quorum.Request) {
 				o.overflow()
 				return
 			}
-			t = &trace{}
-			o.traces[requests[i].Name] = t
+			t = &trace{name: requests[i].Name}
+			o.traces[t.name] = t
 		}
 		t.asking = true
 		t.seq++
+		o.under = append(o.under, t)
 	}
 }
 
 // end is called with the votes of the batch.
 func (o *own) end(requests []quorum.Request, votes []quorum.Vote) {
 	o.mu.Lock()
-	for i := range requests {
-		t := o.traces[requests[i].Name]
-		if t == nil || requests[i].Action != quorum.Swap {
+	for i, t := range o.under {
+		if t == nil {
 			continue
 		}
 		t.asking = false
 		t.note(requests[i].Next, votes[i])
 		if !t.due {
 			t.due = true
-			o.due = append(o.due, requests[i].Name)
+			o.due = append(o.due, t)
 		}
 	}
 	due := len(o.due) > 0
@@ -121,9 +125,9 @@ func (t *trace) note(next *quorum.Copy, v quorum.Vote) {
 
 // A check is a name to look at, and what should be there.
 type check struct {
-	name string
-	seq  int
-	copy *quorum.Copy // nil: it need not be looked at, only waited for
+	trace *trace
+	seq   int          // of the trace, then
+	copy  *quorum.Copy // nil: it need not be looked at, only waited for
 }
 
 // maxChecks go out together.
@@ -134,11 +138,10 @@ func (o *own) take(checks []check) (_ []check, more bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := min(len(o.due), maxChecks)
-	for _, name := range o.due[:n] {
-		t := o.traces[name]
+	for _, t := range o.due[:n] {
 		t.due = false
 		if !t.asking { // else it is due again once that is done
-			checks = append(checks, check{name: name, seq: t.seq, copy: t.copy})
+			checks = append(checks, check{trace: t, seq: t.seq, copy: t.copy})
 		}
 	}
 	o.due = slices.Delete(o.due, 0, n)
@@ -150,11 +153,11 @@ func (o *own) take(checks []check) (_ []check, more bool) {
 func (o *own) checked(c check, same bool) (others bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	t := o.traces[c.name]
-	if t == nil || t.seq != c.seq {
+	t := c.trace
+	if t.seq != c.seq {
 		return false // Do has been there again, and that will be checked
 	}
-	delete(o.traces, c.name)
+	delete(o.traces, t.name)
 	switch t.left {
 	case leftCopy:
 		return !same

@@ -79,6 +79,15 @@ func (l *link) queue(requests []quorum.Request, votes []quorum.Vote, load bool) 
 // gather finds what can be cleared together, before all else: swaps that leave
 // nothing, of names that no request before them is about.
 func (l *link) gather(p *pipeline, requests []quorum.Request) {
+	clearing := 0
+	for i := range requests {
+		if l.clears(&requests[i]) {
+			clearing++
+		}
+	}
+	if clearing < 2 {
+		return
+	}
 	if p.names == nil {
 		p.names = map[string]struct{}{}
 	}

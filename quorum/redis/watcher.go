@@ -184,7 +184,7 @@ func (w *watcher) check(ctx context.Context) {
 		b = b[:0]
 		for _, c := range round {
 			if c.copy != nil {
-				b = appendCommand(b, look(c.name)...)
+				b = appendCommand(b, look(c.trace.name)...)
 			}
 		}
 		b = appendCommand(b, "PING") // behind all reports of what needs no look
@@ -246,7 +246,7 @@ func (w *watcher) looked(tail []byte) error {
 	c := w.round[w.next]
 	w.next++
 	if w.own.checked(c, bytes.Equal(tail, tailOf(c.copy))) {
-		w.gone(c.name)
+		w.gone(c.trace.name)
 	}
 	return nil
 }
@@ -279,7 +279,7 @@ func (w *watcher) finish() error {
 	}
 	for _, c := range w.round {
 		if c.copy == nil && w.own.checked(c, false) {
-			w.gone(c.name)
+			w.gone(c.trace.name)
 		}
 	}
 	w.round = nil
