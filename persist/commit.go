@@ -11,13 +11,33 @@ import (
 // Commit implements [quorum.Journal]: all records are on disk after a crash, or
 // none. It keeps nothing of them. After an error no call succeeds any more.
 func (j *Journal) Commit(records []quorum.Record, sync bool) error {
-	if err := j.commit(records, sync); err != nil {
+	return j.commit(records, sync, j.engine.run)
+}
+
+// Mortal returns the journal for somebody who can do without a goroutine, and the
+// way to it and back, for each Commit: that may then never return when it fails.
+func (j *Journal) Mortal() quorum.Mortal { return mortal{j} }
+
+type mortal struct{ journal *Journal }
+
+func (m mortal) Commit(records []quorum.Record, sync bool) error {
+	return m.journal.commit(records, sync, m.journal.engine.runHere)
+}
+
+func (m mortal) Died() <-chan struct{} { return m.journal.engine.died }
+func (m mortal) Why() error            { return m.journal.engine.why() }
+
+// A runner is [engine.run] or [engine.runHere].
+type runner func(func() error) error
+
+func (j *Journal) commit(records []quorum.Record, sync bool, run runner) error {
+	if err := j.commitBatch(records, sync, run); err != nil {
 		return fmt.Errorf("journal: commit %d records: %w", len(records), err)
 	}
 	return nil
 }
 
-func (j *Journal) commit(records []quorum.Record, sync bool) error {
+func (j *Journal) commitBatch(records []quorum.Record, sync bool, run runner) error {
 	b, err := j.engine.newBatch()
 	if err != nil {
 		return err
@@ -29,16 +49,18 @@ func (j *Journal) commit(records []quorum.Record, sync bool) error {
 			return err
 		}
 	}
-	return j.write(b, sync)
+	return j.writeBy(run, b, sync)
 }
 
 // write commits a batch, which is of no use afterwards.
-func (j *Journal) write(b *pebble.Batch, sync bool) error {
+func (j *Journal) write(b *pebble.Batch, sync bool) error { return j.writeBy(j.engine.run, b, sync) }
+
+func (j *Journal) writeBy(run runner, b *pebble.Batch, sync bool) error {
 	if b.Count() == 0 && !sync {
 		return b.Close()
 	}
 	start := time.Now()
-	if err := j.engine.run(func() error { return j.engine.commit(b, sync) }); err != nil {
+	if err := run(func() error { return j.engine.commit(b, sync) }); err != nil {
 		return err
 	}
 	if sync {

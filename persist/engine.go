@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -16,8 +17,9 @@ import (
 // fails, here or in the background, see [disk], and then stays dead.
 //
 // Hence every call into pebble is made on a goroutine of its own, by [engine.run],
-// and given up on when the engine dies meanwhile. Such a goroutine is left where
-// it is: there is no way to call it back, and the process is about to exit.
+// and given up on when the engine dies meanwhile; or by [engine.runHere] on one that
+// its owner gives up on. Such a goroutine is left where it is: there is no way to
+// call it back, and the process is about to exit.
 type engine struct {
 	db    *pebble.DB
 	lock  *pebble.Lock
@@ -89,17 +91,32 @@ func (e *engine) begin() error {
 	return nil
 }
 
+// runHere is run on the goroutine of the caller, which may never return from it if
+// the engine dies.
+func (e *engine) runHere(f func() error) error {
+	if err := e.begin(); err != nil {
+		return err
+	}
+	defer e.calls.Done()
+	defer e.rescue()
+	return f()
+}
+
+// rescue ends the engine if the goroutine panics, and then the goroutine.
+func (e *engine) rescue() {
+	if r := recover(); r != nil {
+		e.log.Error("a panic in the journal", "stack", string(debug.Stack()))
+		e.fail(fmt.Errorf("panic: %v", r))
+		runtime.Goexit()
+	}
+}
+
 func (e *engine) guard(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		// Where pebble cannot go on it panics, or calls Fatalf, which ends this
 		// goroutine, or waits for a disk that has failed: then nothing is sent.
-		defer func() {
-			if r := recover(); r != nil {
-				e.log.Error("a panic in the journal", "stack", string(debug.Stack()))
-				e.fail(fmt.Errorf("panic: %v", r))
-			}
-		}()
+		defer e.rescue()
 		done <- f()
 	}()
 	select {

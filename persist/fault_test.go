@@ -226,3 +226,33 @@ func TestACommitOfNothingSyncsWhatCameBefore(t *testing.T) {
 		mustCommit(t, j, true)
 	}
 }
+
+func TestWhoeverIsLeftInACommitIsToldThatTheJournalDied(t *testing.T) {
+	f := &fault{kinds: syncing, suffix: ".log", err: syscall.EIO}
+	opts := options(t, errorfs.Wrap(vfs.NewCrashableMem(), errorfs.InjectorFunc(f.before)), clockAt(time.Hour))
+	opts.Fatal = func(error) {}
+	j, _ := mustOpen(t, "data", opts)
+	m := j.Mortal()
+	record := []quorum.Record{entries(held(lease("orders", "token", 1, time.Hour, time.Hour)))}
+	if err := m.Commit(record, true); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-m.Died():
+		t.Fatalf("it died of %v, want nothing wrong", m.Why())
+	default:
+	}
+	f.on.Store(true)
+	returned := make(chan error, 1)
+	go func() { returned <- m.Commit(record, true) }() // it is left there
+	<-m.Died()
+	if err := m.Why(); !errors.Is(err, syscall.EIO) {
+		t.Errorf("it died of %v, want the disk's error", err)
+	}
+	if err := m.Commit(record, true); !errors.Is(err, syscall.EIO) {
+		t.Errorf("the next commit: %v, want the disk's error", err)
+	}
+	if len(returned) > 0 {
+		t.Errorf("the commit that failed returned %v, want it to hang", <-returned)
+	}
+}

@@ -48,6 +48,16 @@ type Journal interface {
 	Commit(records []Record, sync bool) error
 }
 
+// A Mortal journal may never return from a Commit that it fails in: whoever called
+// it is then left where it is.
+type Mortal interface {
+	Journal
+	// Died returns a channel that is closed when the journal fails.
+	Died() <-chan struct{}
+	// Why returns what it died of.
+	Why() error
+}
+
 // A History is what a journal held when it was opened, with every deadline in
 // terms of the clock of now.
 type History struct {
