@@ -87,7 +87,7 @@ func serve(ctx context.Context, c conf.Config, out, logs io.Writer) error {
 	told := new(atomic.Pointer[commands.Engine])
 	keeper, err := quorum.Open(quorum.Options{
 		Members: stores, Strategy: strategy, Timeout: c.StoreTimeout, MaxTTL: c.MaxTTL, Author: author(c), Identity: identity,
-		Journal: journal, Past: past, Clock: quorum.BootClock{}, Vet: func(f quorum.Facts) error { return refusal(f, c) }, Observer: observer{metrics, told}, Log: log,
+		Journal: journal.Mortal(), Past: past, Clock: quorum.BootClock{}, Vet: func(f quorum.Facts) error { return refusal(f, c) }, Observer: observer{metrics, told}, Log: log,
 	})
 	if err != nil {
 		return errors.Join(err, journal.Close())

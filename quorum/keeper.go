@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/bits"
 	"slices"
 	"strings"
 	"sync"
@@ -51,19 +52,18 @@ type Keeper struct {
 	opts Options
 
 	mu       sync.Mutex
-	core     *Core    // guarded by mu
-	lanes    []*lane  // their queues are guarded by mu
-	records  []record // guarded by mu: waiting for the journal
-	bytes    int      // guarded by mu: of records, and of those being written
+	core     *Core   // guarded by mu
+	lanes    []*lane // their queues are guarded by mu
+	scribe   *scribe // its queue is guarded by mu
 	rejected []answered
-	wakeAt   Time // guarded by mu: when the timer will ring
+	stirred  stirred // guarded by mu: whom leave wakes
+	wakeAt   Time    // guarded by mu: when the timer will ring
 	closed   bool
 	listener func(News) // guarded by mu
 
 	telling sync.Mutex // taken before mu: see spread
 
-	write chan struct{} // there is something in records
-	ring  chan struct{} // wakeAt is too late
+	ring chan struct{} // wakeAt is too late
 
 	stop        context.CancelFunc
 	running     sync.WaitGroup // lanes and timer
@@ -72,10 +72,19 @@ type Keeper struct {
 	restored    int
 }
 
-type record struct {
-	Record
-	sync bool
-	want *Want
+// stirred is who has something to do. Nobody is woken while the mutex is held, just
+// to wait for that.
+type stirred struct {
+	scribe bool
+	lanes  storeSet // for what somebody waits for
+	later  storeSet // for what can wait until those who wait for us are answered
+}
+
+// wake wakes the lanes of a set.
+func (k *Keeper) wake(lanes storeSet) {
+	for ; lanes != 0; lanes &= lanes - 1 {
+		wake(k.lanes[bits.TrailingZeros32(uint32(lanes))].wake)
+	}
 }
 
 // answered is an ask and its vote.
@@ -90,7 +99,8 @@ func Open(o Options) (*Keeper, error) {
 	if len(o.Members) > maxStores {
 		return nil, fmt.Errorf("open keeper: %d stores, at most %d", len(o.Members), maxStores)
 	}
-	k := &Keeper{opts: o, write: make(chan struct{}, 1), ring: make(chan struct{}, 1)}
+	k := &Keeper{opts: o, ring: make(chan struct{}, 1)}
+	k.scribe = newScribe(k)
 	cfg := Config{
 		Need: o.Strategy.Need(len(o.Members)), Timeout: o.Timeout, MaxTTL: o.MaxTTL, Author: o.Author, Identity: o.Identity,
 	}
@@ -112,7 +122,7 @@ func Open(o Options) (*Keeper, error) {
 	k.restored = len(k.core.leases)
 	k.core.Reserve()
 	k.leave()
-	k.journal.Go(func() { k.runJournal(journal) })
+	k.journal.Go(func() { k.scribe.run(journal) })
 	k.running.Go(func() { k.runTimer(ctx) })
 	for _, l := range k.lanes {
 		k.running.Go(func() { l.run(ctx) })
@@ -196,9 +206,8 @@ func (k *Keeper) leave() {
 		}
 	}
 	c := k.core
-	if c.next(k.wakeAt) < k.wakeAt {
-		wake(k.ring)
-	}
+	ring, stir := c.next(k.wakeAt) < k.wakeAt, k.stirred
+	k.stirred = stirred{}
 	var few [4]finished
 	ended := append(few[:0], c.finished...)
 	starts, events := c.starts, c.events
@@ -213,6 +222,13 @@ func (k *Keeper) leave() {
 	news := len(c.news) > 0
 	k.mu.Unlock()
 
+	if stir.scribe {
+		wake(k.scribe.wake)
+	}
+	k.wake(stir.lanes)
+	if ring {
+		wake(k.ring)
+	}
 	if news {
 		k.spread()
 	}
@@ -223,6 +239,7 @@ func (k *Keeper) leave() {
 		}
 		f.op.Done(f.result)
 	}
+	k.wake(stir.later)
 	for _, op := range starts {
 		op.Start(&op.view)
 	}
@@ -258,86 +275,17 @@ func (k *Keeper) Ask(ask *Ask) { k.lanes[ask.Store].push(ask) }
 
 // Write is the core's Outbox.
 func (k *Keeper) Write(r Record, sync bool, want *Want) {
-	k.records = append(k.records, record{r, sync, want})
-	k.bytes += r.size()
-	wake(k.write)
+	k.scribe.push(record{r, sync, want})
 }
 
 // Full is the core's Outbox.
-func (k *Keeper) Full() bool { return k.bytes > journalQueue }
+func (k *Keeper) Full() bool { return k.scribe.full() }
 
 func wake(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default: // it is awake, or will be
 	}
-}
-
-// runJournal writes what is queued, together, and then what was queued
-// meanwhile: the more there is the cheaper it gets.
-func (k *Keeper) runJournal(ctx context.Context) {
-	var batch []record
-	var records []Record
-	var failed error
-	for {
-		k.mu.Lock()
-		batch, k.records = nextRecords(k.records, batch[:0])
-		k.mu.Unlock()
-		if len(batch) == 0 {
-			select {
-			case <-ctx.Done():
-				return
-			case <-k.write:
-			}
-			continue
-		}
-		records = records[:0]
-		sync := ctx.Err() != nil // the last ones are not left to chance
-		for _, r := range batch {
-			records = append(records, r.Record)
-			sync = sync || r.sync
-		}
-		err := failed
-		if err == nil {
-			err = k.opts.Journal.Commit(records, sync)
-		}
-		if err != nil && failed == nil {
-			failed = fmt.Errorf("%w: %w", ErrJournal, err)
-			k.opts.Log.Error("journal.failed", "why", err)
-			if k.opts.Failed != nil {
-				k.opts.Failed(failed)
-			}
-		}
-		k.mu.Lock()
-		now := k.opts.Clock.Now()
-		for _, r := range batch {
-			k.bytes -= r.size()
-		}
-		for _, r := range batch {
-			if r.want != nil {
-				k.core.Written(now, r.want, failed)
-			}
-		}
-		k.leave()
-		clear(batch)
-		clear(records)
-	}
-}
-
-const (
-	journalBatch = 4 << 20  // bytes written to the journal at a time
-	journalQueue = 64 << 20 // bytes queued for it before changes wait
-)
-
-// nextRecords splits off what is written next. The rest may use spare.
-func nextRecords(queue, spare []record) (next, rest []record) {
-	bytes := 0
-	for i, r := range queue {
-		if bytes += r.size(); bytes > journalBatch {
-			return queue[: i+1 : i+1], append(spare, queue[i+1:]...)
-		}
-	}
-	return queue, spare
 }
 
 // runTimer calls the core when something is due.
@@ -386,7 +334,7 @@ func (k *Keeper) Status() Status {
 	s := Status{
 		Strategy: k.opts.Strategy.String(), Need: k.core.cfg.Need, Tolerates: n - k.core.cfg.Need,
 		Leases: len(k.core.leases), Untimed: k.core.untimed, Restored: k.restored,
-		Unwritten: len(k.records), Birth: k.core.births, Last: MakeNumber(k.core.count, k.opts.Author),
+		Unwritten: len(k.scribe.queue), Birth: k.core.births, Last: MakeNumber(k.core.count, k.opts.Author),
 	}
 	now := k.opts.Clock.Now()
 	s.ID = k.core.cfg.ID

@@ -22,6 +22,7 @@ type lane struct {
 	// All of these are guarded by keeper.mu.
 	queue       []*Ask
 	bytes       int   // of queue
+	awake       bool  // it looks into the queue by itself, within laneMoment
 	down        error // why it can't be asked; nil: it can, or is being connected to
 	up          bool
 	since       Time
@@ -33,11 +34,13 @@ type lane struct {
 }
 
 const (
-	laneQueue   = 1 << 16  // asks that may wait for one store,
-	laneBytes   = 64 << 20 // and bytes of them
-	laneBatch   = 1024     // of them go out together,
-	batchBytes  = 1 << 20  // and bytes of them: what a store can do within its timeout
-	laneChores  = 256      // of upkeep beside them
+	laneQueue   = 1 << 16          // asks that may wait for one store,
+	laneBytes   = 64 << 20         // and bytes of them
+	laneBatch   = 1024             // of them go out together,
+	batchBytes  = 1 << 20          // and bytes of them: what a store can do within its timeout
+	laneChores  = 256              // of upkeep beside them
+	laneIdle    = 128              // asks that may wait for one that somebody waits for,
+	laneMoment  = time.Millisecond // and for how long
 	probeEvery  = 50 * time.Millisecond
 	connectMost = 2 * time.Second
 	watchMost   = 10 * time.Second
@@ -61,8 +64,21 @@ func (l *lane) push(ask *Ask) {
 	default:
 		l.queue = append(l.queue, ask)
 		l.bytes += ask.size()
-		wake(l.wake)
+		// Whoever let go of a lock often asks for the next one at once: what is to be
+		// taken out goes along with that.
+		switch mayWait := l.keeper.mayWait(ask); {
+		case !mayWait || len(l.queue) > laneIdle:
+			l.keeper.stirred.lanes |= 1 << l.index
+		case !l.awake:
+			l.keeper.stirred.later |= 1 << l.index
+		}
 	}
+}
+
+// mayWait reports whether nobody waits for the answer to an ask: a copy is taken out
+// whose lease has ended by our own word, that of our table and journal.
+func (k *Keeper) mayWait(ask *Ask) bool {
+	return ask.why == whyTakeOut && ask.Next == nil && !k.core.peered()
 }
 
 func (l *lane) reject(ask *Ask, err error) {
@@ -206,7 +222,7 @@ func (l *lane) fall(err error) {
 		l.reject(ask, fmt.Errorf("it is down: %w", err))
 	}
 	clear(l.queue)
-	l.queue, l.bytes = l.queue[:0], 0
+	l.queue, l.bytes, l.awake = l.queue[:0], 0, false
 	k.core.Down(l.index, err)
 	k.leave()
 }
@@ -219,19 +235,25 @@ func (l *lane) serve(ctx context.Context) (served bool, err error) {
 	var votes []Vote
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	rested := false
 	for {
+		closing := ctx.Err()
 		var due time.Duration
-		asks, due = l.take(asks[:0], ctx.Err() == nil)
+		asks, due = l.take(asks[:0], closing == nil, rested)
 		if len(asks) == 0 {
+			if closing != nil {
+				return served, closing // nothing is queued: releases have reached the store
+			}
 			timer.Reset(due)
 			select {
 			case <-ctx.Done():
-				return served, ctx.Err() // nothing is queued: releases have reached the store
 			case <-l.wake:
 			case <-timer.C:
+				rested = true
 			}
 			continue
 		}
+		rested = false
 		requests, votes = requests[:0], votes[:0]
 		for _, ask := range asks {
 			requests = append(requests, ask.Request)
@@ -256,8 +278,9 @@ func (l *lane) serve(ctx context.Context) (served bool, err error) {
 }
 
 // take returns the next batch, and if there is none how long to wait for one
-// at the most. With upkeep it has some of that too.
-func (l *lane) take(asks []*Ask, upkeep bool) ([]*Ask, time.Duration) {
+// at the most. With upkeep it has some of that too. A lane that has rested for a
+// moment since its last batch stays awake no longer.
+func (l *lane) take(asks []*Ask, upkeep, rested bool) ([]*Ask, time.Duration) {
 	k := l.keeper
 	k.mu.Lock()
 	defer k.leave() // which tells the rejected
@@ -283,7 +306,11 @@ func (l *lane) take(asks []*Ask, upkeep bool) ([]*Ask, time.Duration) {
 	if rest == 0 && upkeep && k.core.Due(now, l.index) <= now {
 		asks = append(asks, k.core.Chores(now, l.index, laneChores)...)
 	}
-	return asks, max(k.core.Due(now, l.index).Sub(now), time.Millisecond)
+	due := max(k.core.Due(now, l.index).Sub(now), time.Millisecond)
+	if l.awake = len(asks) > 0 || l.awake && !rested; l.awake {
+		due = min(due, laneMoment)
+	}
+	return asks, due
 }
 
 // deliver hands the votes of a batch to the core.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -215,5 +216,50 @@ func TestABatchIsBoundedByItsBytes(t *testing.T) {
 		if s.heaviest < 1<<19 || s.heaviest > 3<<19+2*quorum.MaxValue {
 			t.Errorf("the heaviest batch had %d bytes, want a megabyte, and half as much of upkeep", s.heaviest)
 		}
+	})
+}
+
+func TestWhatIsLetGoIsTakenOutAlongWithTheNextRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s *tap
+		h := openHouse(t, 1, func(_ *house, o *quorum.Options) {
+			s = &tap{Store: o.Members[0].Store}
+			o.Members[0].Store = s
+		})
+		pass(10 * time.Millisecond)
+		for _, name := range []string{"first", "second", "third"} {
+			h.takes(0, acquiring(name, "token", time.Minute), quorum.Changed)
+			h.takes(0, releasing(name, "token"), quorum.Changed)
+		}
+		h.has(0, "third", "token") // nobody waits for it to go
+		want := [][]string{{"first"}, {"first", "second"}, {"second", "third"}}
+		if !reflect.DeepEqual(s.batches, want) {
+			t.Errorf("batches %q, want %q", s.batches, want)
+		}
+		pass(time.Millisecond) // and nothing else was asked for meanwhile
+		h.has(0, "third", "")
+	})
+}
+
+func TestWhatIsLetGoIsTakenOutAtOnceWhereNothingElseIsAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := openHouse(t, 1)
+		h.takes(0, acquiring("orders", "token", time.Minute), quorum.Changed)
+		pass(100 * time.Millisecond)
+		h.takes(0, releasing("orders", "token"), quorum.Changed)
+		h.has(0, "orders", "")
+	})
+}
+
+func TestWhatIsLetGoIsTakenOutBeforeTheKeeperIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := openHouse(t, 1)
+		h.takes(0, acquiring("orders", "token", time.Minute), quorum.Changed)
+		h.takes(0, releasing("orders", "token"), quorum.Changed)
+		h.has(0, "orders", "token")
+		if err := h.keeper.Close(); err != nil {
+			t.Fatal(err)
+		}
+		h.has(0, "orders", "")
 	})
 }
