@@ -217,30 +217,41 @@ func (c *client) wroteLocked(wrote load) {
 	}
 }
 
+// aloneMost is how many replies whoever answers one writes to its client, before he
+// leaves what else has become ready to the writer.
+const aloneMost = 4
+
 // writeAloneLocked has whoever answers write a reply himself, if nothing else is due
 // and the socket takes it: most clients wait for one reply at a time, and neither
-// another goroutine nor its stack is needed for that. It reports whether all that is
-// ready is written, or is being written. It lets go of the mutex meanwhile.
+// another goroutine nor its stack is needed for that. A client may be so quick that
+// its next reply is ready before the write has returned. It reports whether all that
+// is ready is written, or is being written. It lets go of the mutex meanwhile.
 func (c *client) writeAloneLocked(s *slot) bool {
-	if c.writing || c.in.raw == nil || s.next != nil || s.last {
-		return false
+	for range aloneMost {
+		if c.writing || c.in.raw == nil || s.next != nil || s.last {
+			return false
+		}
+		c.writing = true
+		c.mu.Unlock()
+		n := c.sendNow(s.reply)
+		c.mu.Lock()
+		var wrote load
+		switch {
+		case c.closed: // and all was dropped
+		case n < len(s.reply):
+			s.reply = s.reply[n:]
+			wrote.owed = n
+		default:
+			c.popLocked()
+			wrote.add(s)
+		}
+		c.wroteLocked(wrote)
+		if !c.readyLocked() {
+			return true
+		}
+		s = c.head
 	}
-	c.writing = true
-	c.mu.Unlock()
-	n := c.sendNow(s.reply)
-	c.mu.Lock()
-	var wrote load
-	switch {
-	case c.closed: // and all was dropped
-	case n < len(s.reply):
-		s.reply = s.reply[n:]
-		wrote.owed = n
-	default:
-		c.popLocked()
-		wrote.add(s)
-	}
-	c.wroteLocked(wrote)
-	return !c.readyLocked()
+	return false
 }
 
 // sendNow writes as much of b as the socket takes, and returns how much that is. What
