@@ -30,14 +30,34 @@ func (m mortal) Why() error            { return m.journal.engine.why() }
 // A runner is [engine.run] or [engine.runHere].
 type runner func(func() error) error
 
+func (m mortal) Start(records []quorum.Record, done func()) error {
+	j := m.journal
+	err := j.build(records, func(b *pebble.Batch) error {
+		start := time.Now()
+		return j.engine.runHere(func() error {
+			return j.engine.commitThen(b, func() {
+				j.opts.OnSync(time.Since(start))
+				done()
+			})
+		})
+	})
+	return failedToCommit(err, records)
+}
+
 func (j *Journal) commit(records []quorum.Record, sync bool, run runner) error {
-	if err := j.commitBatch(records, sync, run); err != nil {
+	err := j.build(records, func(b *pebble.Batch) error { return j.writeBy(run, b, sync) })
+	return failedToCommit(err, records)
+}
+
+func failedToCommit(err error, records []quorum.Record) error {
+	if err != nil {
 		return fmt.Errorf("journal: commit %d records: %w", len(records), err)
 	}
 	return nil
 }
 
-func (j *Journal) commitBatch(records []quorum.Record, sync bool, run runner) error {
+// build makes a batch of records and has it written.
+func (j *Journal) build(records []quorum.Record, write func(*pebble.Batch) error) error {
 	b, err := j.engine.newBatch()
 	if err != nil {
 		return err
@@ -49,7 +69,7 @@ func (j *Journal) commitBatch(records []quorum.Record, sync bool, run runner) er
 			return err
 		}
 	}
-	return j.writeBy(run, b, sync)
+	return write(b)
 }
 
 // write commits a batch, which is of no use afterwards.

@@ -152,9 +152,46 @@ func states(start quorum.History, steps []step) (shown []string, used []quorum.N
 	return shown, used
 }
 
-// play runs a script on a disk that is cut all the time. With lazy nothing is
-// synced, though it is counted as if it were.
-func play(t *testing.T, steps []step, seed uint64, lazy bool, survive ...int) (start quorum.History, instance string, cuts []cut) {
+// A manner is how a step is committed.
+type manner func(t *testing.T, j *Journal, c *cutter, n int, s step)
+
+// committed waits for the commit to return.
+func committed(t *testing.T, j *Journal, c *cutter, n int, s step) {
+	mustCommit(t, j, s.sync, s.records...)
+	if s.sync {
+		c.durable.Store(int64(n))
+	}
+}
+
+// lazily syncs nothing, though it is counted as if it were.
+func lazily(t *testing.T, j *Journal, c *cutter, n int, s step) {
+	mustCommit(t, j, false, s.records...)
+	if s.sync {
+		c.durable.Store(int64(n))
+	}
+}
+
+// started takes the word of whoever synced it, and cuts at that very moment.
+func started(t *testing.T, j *Journal, c *cutter, n int, s step) {
+	t.Helper()
+	if !s.sync {
+		mustCommit(t, j, false, s.records...)
+		return
+	}
+	done := make(chan struct{})
+	err := j.Mortal().Start(s.records, func() {
+		c.durable.Store(int64(n))
+		c.before(errorfs.Op{Kind: errorfs.OpFileSync, Path: "what was told to be on disk"})
+		close(done)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-done
+}
+
+// play runs a script on a disk that is cut all the time.
+func play(t *testing.T, steps []step, seed uint64, commit manner, survive ...int) (start quorum.History, instance string, cuts []cut) {
 	t.Helper()
 	c := newCutter(vfs.NewCrashableMem(), seed, survive...)
 	c.durable.Store(-1)
@@ -162,10 +199,7 @@ func play(t *testing.T, steps []step, seed uint64, lazy bool, survive ...int) (s
 	c.durable.Store(0)
 	for i, s := range steps {
 		c.begun.Store(int64(i + 1))
-		mustCommit(t, j, s.sync && !lazy, s.records...)
-		if s.sync {
-			c.durable.Store(int64(i + 1))
-		}
+		commit(t, j, c, i+1, s)
 	}
 	c.before(errorfs.Op{Kind: errorfs.OpFileSync, Path: "the end"})
 	cuts = c.stop()
@@ -185,17 +219,19 @@ func found(shown []string, h quorum.History, from int) int {
 }
 
 func TestNothingAcknowledgedIsLostWhereverWeAreCut(t *testing.T) {
-	for seed := range uint64(2) {
-		mustSurvive(t, script(10), seed, 0, 50, 100)
+	for _, commit := range []manner{committed, started} {
+		for seed := range uint64(2) {
+			mustSurvive(t, script(10), seed, commit, 0, 50, 100)
+		}
+		// Large values fill memtables, which are flushed. None are torn, since pebble
+		// takes long to look for the one bit that would mend a large chunk.
+		mustSurvive(t, script(60_000), 0, commit, 0, 100)
 	}
-	// Large values fill memtables, which are flushed. None are torn, since pebble
-	// takes long to look for the one bit that would mend a large chunk.
-	mustSurvive(t, script(60_000), 0, 0, 100)
 }
 
-func mustSurvive(t *testing.T, steps []step, seed uint64, survive ...int) {
+func mustSurvive(t *testing.T, steps []step, seed uint64, commit manner, survive ...int) {
 	t.Helper()
-	start, instance, cuts := play(t, steps, seed, false, survive...)
+	start, instance, cuts := play(t, steps, seed, commit, survive...)
 	shown, used := states(start, steps)
 	for _, c := range cuts {
 		what := fmt.Sprintf("seed %d, %d%% of the unsynced survive, cut before %s, %d steps on disk, %d begun",
@@ -223,7 +259,7 @@ func mustSurvive(t *testing.T, steps []step, seed uint64, survive ...int) {
 // The test above would find nothing if its crashes were too kind.
 func TestWithoutSyncsTheSameCutsLose(t *testing.T) {
 	steps := script(10)
-	start, _, cuts := play(t, steps, 1, true, 0, 50, 100)
+	start, _, cuts := play(t, steps, 1, lazily, 0, 50, 100)
 	shown, _ := states(start, steps)
 	lost := 0
 	for _, c := range cuts {

@@ -38,16 +38,15 @@ type batchHead struct {
 	synced uint64 // from its note, 0 if it has none
 }
 
-// decodeHead reads the start of a batch: the sequence number, 8 bytes, and how
-// many operations take one, 4 bytes; then the operations. Ours have their note
-// first: its kind, 3, and its length and bytes.
+// decodeHead reads the start of a batch: its head, see [headLen], and then the
+// operations. Ours have their note first: its kind, 3, and its length and bytes.
 func decodeHead(payload []byte) (h batchHead, ok bool) {
-	const headLen, noteKind = 12, 3
+	const noteKind = 3
 	if len(payload) < headLen {
 		return batchHead{}, false
 	}
 	h.number = binary.LittleEndian.Uint64(payload)
-	h.next = h.number + uint64(binary.LittleEndian.Uint32(payload[8:]))
+	h.next = nextBatch(payload)
 	f := fields{rest: payload[headLen:]}
 	if f.byte() != noteKind {
 		return h, true

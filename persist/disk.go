@@ -14,21 +14,22 @@ import (
 // process on the spot; and nothing it could do would make the write succeed.
 type disk struct {
 	vfs.FS
-	fail func(error)
+	fail   func(error)
+	synced func(next uint64) // every batch with a lower sequence number is on disk
 }
 
 // Create implements vfs.FS.
 func (d *disk) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
 	f, err := d.FS.Create(name, category)
 	d.final("create", name, err)
-	return &file{f, d, name}, nil
+	return &file{f, d, name, tailOf(name)}, nil
 }
 
 // ReuseForWrite implements vfs.FS.
 func (d *disk) ReuseForWrite(from, to string, category vfs.DiskWriteCategory) (vfs.File, error) {
 	f, err := d.FS.ReuseForWrite(from, to, category)
 	d.final("create", to, err)
-	return &file{f, d, to}, nil
+	return &file{f, d, to, tailOf(to)}, nil
 }
 
 // OpenDir implements vfs.FS. Folders are synced, too.
@@ -37,7 +38,7 @@ func (d *disk) OpenDir(name string) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &file{f, d, name}, nil
+	return &file{f, d, name, nil}, nil
 }
 
 // Unwrap implements vfs.FS.
@@ -56,11 +57,15 @@ type file struct {
 	vfs.File
 	disk *disk
 	name string
+	tail *tail // nil if it is no log
 }
 
 // Write implements vfs.File.
 func (f *file) Write(p []byte) (int, error) {
 	n, err := f.File.Write(p)
+	if err == nil && f.tail != nil {
+		err = f.tail.follow(p)
+	}
 	f.disk.final("write", f.name, err)
 	return n, nil
 }
@@ -75,13 +80,24 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 // Sync implements vfs.File.
 func (f *file) Sync() error {
 	f.disk.final("sync", f.name, f.File.Sync())
+	f.tellSynced()
 	return nil
 }
 
 // SyncData implements vfs.File.
 func (f *file) SyncData() error {
 	f.disk.final("sync", f.name, f.File.SyncData())
+	f.tellSynced()
 	return nil
+}
+
+// tellSynced tells which batches are on disk, now that all is that was written.
+// pebble syncs a log before it begins the next one, and writes and syncs it by one
+// goroutine at a time.
+func (f *file) tellSynced() {
+	if f.tail != nil && f.tail.next > 0 {
+		f.disk.synced(f.tail.next)
+	}
 }
 
 // SyncTo implements vfs.File.

@@ -29,10 +29,14 @@ type engine struct {
 
 	synced atomic.Uint64 // every batch with a lower sequence number is on disk
 
+	applied [2]*pebble.Batch // by the last calls of commitThen
+
 	mu     sync.Mutex
 	cause  error          // guarded by mu; why it died, never changed once set
 	armed  bool           // guarded by mu; it is open, so fatal is to be told
 	closed bool           // guarded by mu; once true, always true
+	next   uint64         // guarded by mu; done is called once this is synced
+	done   func()         // guarded by mu; nil if nobody waits
 	calls  sync.WaitGroup // under way; added to with mu held and only if not closed
 }
 
@@ -173,6 +177,50 @@ func (e *engine) commit(b *pebble.Batch, sync bool) error {
 		e.raise(uint64(b.SeqNum()) + uint64(b.Count()))
 	}
 	return b.Close()
+}
+
+// commitThen writes a batch, and calls done once it is on disk: from the goroutine
+// that has just synced it, if not before commitThen returns. The next call may be
+// made after that. It does not return if the engine dies.
+func (e *engine) commitThen(b *pebble.Batch, done func()) error {
+	if err := e.db.ApplyNoSyncWait(b, pebble.Sync); err != nil {
+		e.fail(err)
+		return err
+	}
+	next := uint64(b.SeqNum()) + uint64(b.Count())
+	// The batch before the last is out of pebble's hands for sure: the last one was
+	// synced after that, by the same goroutine.
+	old := e.applied[0]
+	e.applied = [2]*pebble.Batch{e.applied[1], b}
+	if old != nil {
+		if err := errors.Join(old.SyncWait(), old.Close()); err != nil {
+			return err
+		}
+	}
+	e.mu.Lock()
+	e.next, e.done = next, done
+	e.mu.Unlock()
+	e.tellSynced()
+	return nil
+}
+
+// onDisk is called when every batch with a lower sequence number is on disk.
+func (e *engine) onDisk(next uint64) {
+	e.raise(next)
+	e.tellSynced()
+}
+
+// tellSynced tells whoever waits for a batch, if it is on disk.
+func (e *engine) tellSynced() {
+	e.mu.Lock()
+	done := e.done
+	if done == nil || e.synced.Load() < e.next {
+		e.mu.Unlock()
+		return
+	}
+	e.done = nil
+	e.mu.Unlock()
+	done()
 }
 
 // raise notes that every batch with a lower sequence number is on disk.

@@ -41,7 +41,7 @@ func (e *engine) options(fs vfs.FS) *pebble.Options {
 	if fs == nil {
 		opts.WithFSDefaults() // finds out that it is slow
 	}
-	opts.FS = &disk{FS: opts.FS, fail: e.fail}
+	opts.FS = &disk{FS: opts.FS, fail: e.fail, synced: e.onDisk}
 	return opts
 }
 

@@ -52,6 +52,11 @@ type Journal interface {
 // it is then left where it is.
 type Mortal interface {
 	Journal
+	// Start is a synced Commit that is not waited for: it calls done once the records
+	// and all before them are on disk, from any goroutine, perhaps before it returns.
+	// The next call of either is made after that. If the journal dies first, done is
+	// never called.
+	Start(records []Record, done func()) error
 	// Died returns a channel that is closed when the journal fails.
 	Died() <-chan struct{}
 	// Why returns what it died of.

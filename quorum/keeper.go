@@ -194,7 +194,10 @@ func (k *Keeper) Do(op *Op) Result {
 
 // leave carries out what the core wants done that needs no queue, and unlocks
 // k.mu.
-func (k *Keeper) leave() {
+func (k *Keeper) leave() { k.leaveFor(func() {}) }
+
+// leaveFor is leave for somebody who does something first, once k.mu is unlocked.
+func (k *Keeper) leaveFor(first func()) {
 	for len(k.rejected) > 0 {
 		rejected := k.rejected
 		k.rejected = nil
@@ -222,6 +225,7 @@ func (k *Keeper) leave() {
 	news := len(c.news) > 0
 	k.mu.Unlock()
 
+	first()
 	if stir.scribe {
 		wake(k.scribe.wake)
 	}

@@ -12,15 +12,19 @@ import (
 // it goes along with what is synced next, at the latest the checkpoint that the
 // core makes within a second.
 type scribe struct {
-	keeper *Keeper
-	wake   chan struct{} // there is something that is to be written now
+	keeper  *Keeper
+	mortal  Mortal        // the journal, if it is one
+	wake    chan struct{} // there is something that is to be written now
+	records []Record      // of whoever writes; empty, room for the next batch
 
 	// All of these are guarded by keeper.mu.
 	queue   []record // in the order in which it is to be written
 	due     bool     // some of it is to be written now
 	writing []record // taken from it, and not known to be written yet
 	spare   []record // empty: room for the next queue
+	written bool     // that is written, and nobody was told yet
 	bytes   int      // of both
+	closing bool     // all that is queued is to be written now
 	failed  error    // the journal did: nothing is written any more
 }
 
@@ -36,7 +40,10 @@ const (
 	journalIdle  = 256 << 10 // bytes that may wait for something to be synced
 )
 
-func newScribe(k *Keeper) *scribe { return &scribe{keeper: k, wake: make(chan struct{}, 1)} }
+func newScribe(k *Keeper) *scribe {
+	mortal, _ := k.opts.Journal.(Mortal)
+	return &scribe{keeper: k, mortal: mortal, wake: make(chan struct{}, 1)}
+}
 
 // push queues a record. keeper.mu is held, as in all that ends in Locked.
 func (s *scribe) push(r record) {
@@ -81,8 +88,7 @@ func (s *scribe) run(ctx context.Context) {
 // attend runs f, which uses the journal, and returns its error, or why the journal
 // failed meanwhile: f may then be left where it is, see [Mortal].
 func (s *scribe) attend(f func() error) error {
-	mortal, ok := s.keeper.opts.Journal.(Mortal)
-	if !ok {
+	if s.mortal == nil {
 		return f()
 	}
 	done := make(chan error, 1)
@@ -90,65 +96,108 @@ func (s *scribe) attend(f func() error) error {
 	select {
 	case err := <-done:
 		return err
-	case <-mortal.Died():
-		return mortal.Why()
+	case <-s.mortal.Died():
+		return s.mortal.Why()
 	}
 }
 
-// write writes until ctx is done and nothing is queued, or the journal fails.
+// write writes until ctx is done and nothing is queued, or the journal fails. What
+// was queued while something was being written is handed on first, and then those
+// are answered who waited for the other.
 func (s *scribe) write(ctx context.Context) error {
 	k := s.keeper
-	var records []Record
 	for {
-		k.mu.Lock()
-		closing := ctx.Err() != nil // the last ones are not left to chance
-		if !s.takeLocked(closing) {
-			k.mu.Unlock()
-			if closing {
-				return nil
-			}
-			select {
-			case <-ctx.Done():
-			case <-s.wake:
-			}
-			continue
-		}
-		batch := s.writing
-		k.mu.Unlock()
-
-		sync := closing
-		for _, r := range batch {
-			records = append(records, r.Record)
-			sync = sync || r.sync
-		}
-		if err := k.opts.Journal.Commit(records, sync); err != nil {
-			return err
-		}
-		clear(records)
-		records = records[:0]
-
 		k.mu.Lock()
 		if s.failed != nil { // and whoever waits has been told so
 			k.mu.Unlock()
 			return s.failed
 		}
-		s.wroteLocked()
-		clear(batch)
-		s.spare = batch[:0]
-		k.leave()
+		s.closing = ctx.Err() != nil
+		if s.written {
+			s.wroteLocked()
+		}
+		batch, quiet := s.takeLocked(), len(s.writing) == 0
+		closing := s.closing
+		var err error
+		k.leaveFor(func() { err = s.commit(batch, closing) })
+		switch {
+		case err != nil:
+			return err
+		case len(batch) > 0:
+		case quiet && closing:
+			return nil
+		case closing:
+			<-s.wake
+		default:
+			select {
+			case <-ctx.Done():
+			case <-s.wake:
+			}
+		}
 	}
 }
 
-// takeLocked takes what is to be written next, everything if all is set, and
-// reports whether there is anything.
-func (s *scribe) takeLocked(all bool) bool {
-	if !s.due && !all {
-		return false
+// commit hands a batch to the journal, if it is one. With all it is synced in any
+// case: the last ones are not left to chance.
+func (s *scribe) commit(batch []record, all bool) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	records, sync := s.records[:0], all
+	for _, r := range batch {
+		records = append(records, r.Record)
+		sync = sync || r.sync
+	}
+	defer clear(records)
+	s.records = records
+	if sync && s.mortal != nil {
+		return s.mortal.Start(records, s.synced)
+	}
+	if err := s.keeper.opts.Journal.Commit(records, sync); err != nil {
+		return err
+	}
+	s.keeper.mu.Lock()
+	s.written = true
+	s.keeper.mu.Unlock()
+	return nil
+}
+
+// answersMost is how many may wait for a write to be told of it by whoever synced it.
+const answersMost = 2
+
+// synced is told by the journal that what was being written is on disk. One who waits
+// for it is answered from here: to wake somebody takes as long as that. Many are left
+// to run, while the journal writes what is next.
+func (s *scribe) synced() {
+	k := s.keeper
+	k.mu.Lock()
+	waiting := 0
+	for _, r := range s.writing {
+		if r.want != nil {
+			waiting++
+		}
+	}
+	switch {
+	case s.failed != nil:
+	case waiting > answersMost:
+		s.written, k.stirred.scribe = true, true
+	default:
+		s.wroteLocked()
+		k.stirred.scribe = k.stirred.scribe || s.due || s.closing
+	}
+	k.leave()
+}
+
+// takeLocked takes what is to be written next, if nothing is being written, and
+// returns it. While the keeper closes, that is all there is.
+func (s *scribe) takeLocked() []record {
+	if len(s.writing) > 0 || !s.due && !s.closing {
+		return nil
 	}
 	s.writing, s.queue = nextRecords(s.queue, s.spare)
 	s.spare = nil
 	s.due = len(s.queue) > 0
-	return len(s.writing) > 0
+	return s.writing
 }
 
 // nextRecords splits off what is written next. The rest may use spare.
@@ -166,7 +215,7 @@ func nextRecords(queue, spare []record) (next, rest []record) {
 func (s *scribe) wroteLocked() {
 	now := s.keeper.opts.Clock.Now()
 	batch := s.writing
-	s.writing = nil
+	s.writing, s.written = nil, false
 	for _, r := range batch {
 		s.bytes -= r.size()
 	}
@@ -174,5 +223,9 @@ func (s *scribe) wroteLocked() {
 		if r.want != nil {
 			s.keeper.core.Written(now, r.want, s.failed)
 		}
+	}
+	if s.failed == nil { // else somebody may be stuck with it
+		clear(batch)
+		s.spare = batch[:0]
 	}
 }

@@ -95,6 +95,14 @@ func (m mortal) Commit(records []quorum.Record, sync bool) error {
 	return nil
 }
 
+func (m mortal) Start(records []quorum.Record, done func()) error {
+	if err := m.Commit(records, true); err != nil {
+		return err
+	}
+	done()
+	return nil
+}
+
 func (m mortal) Died() <-chan struct{} { return m.died }
 func (mortal) Why() error              { return errHung }
 
