@@ -1,6 +1,7 @@
 package persist
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -135,6 +136,10 @@ func damagedManifest(b []byte) (at int, bad bool) {
 // Where, nobody knows: the length of what stands there may be what is damaged.
 func seek(b []byte, at int, number uint32, proves func(chunk) bool) bool {
 	for at++; at < len(b); at++ {
+		// A log ends in megabytes of zeros. What comes first of a chunk that is not
+		// zero is its kind, at the latest.
+		zeros := len(b[at:]) - len(bytes.TrimLeft(b[at:], "\x00"))
+		at += max(zeros-(headerLen-1), 0)
 		if c, ok := readChunk(b, at, number); ok && proves(c) {
 			return true
 		}

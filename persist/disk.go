@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"golang.org/x/sys/unix"
 )
 
 // A disk is a filesystem whose first failed write or sync is its last: the error
@@ -62,10 +63,10 @@ type file struct {
 
 // Write implements vfs.File.
 func (f *file) Write(p []byte) (int, error) {
-	n, err := f.File.Write(p)
-	if err == nil && f.tail != nil {
-		err = f.tail.follow(p)
+	if f.tail != nil { // first: what is handed down may be written over
+		f.disk.final("write", f.name, f.tail.follow(p))
 	}
+	n, err := f.File.Write(p)
 	f.disk.final("write", f.name, err)
 	return n, nil
 }
@@ -89,6 +90,17 @@ func (f *file) SyncData() error {
 	f.disk.final("sync", f.name, f.File.SyncData())
 	f.tellSynced()
 	return nil
+}
+
+// Preallocate implements vfs.File. A log gets its length along with its room: pebble
+// would have it grow with each write, and each sync then writes the new length too,
+// elsewhere on the disk. Behind its end there are zeros, as in one that is used again.
+// If there is no room, that is found when it is needed.
+func (f *file) Preallocate(offset, length int64) error {
+	if fd := f.Fd(); f.tail != nil && fd != vfs.InvalidFd {
+		return unix.Fallocate(int(fd), 0, offset, length)
+	}
+	return f.File.Preallocate(offset, length)
 }
 
 // tellSynced tells which batches are on disk, now that all is that was written.

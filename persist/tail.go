@@ -17,7 +17,7 @@ import (
 type tail struct {
 	number uint32 // of the log
 	head   []byte // of the record that is being written, as much of it as says what batch it is
-	next   uint64 // the sequence number behind the last batch that was written; 0: there was none
+	next   uint64 // the sequence number behind the last batch; 0: there was none
 }
 
 // tailOf returns the tail for a file that is about to be written, nil if it is no log.
@@ -30,7 +30,7 @@ func tailOf(name string) *tail {
 	return &tail{number: uint32(number), head: make([]byte, 0, headLen)}
 }
 
-// follow takes note of what was written. It fails if that is nothing that pebble
+// follow takes note of what is about to be written. It fails if that is nothing that pebble
 // writes: then nobody would ever hear of the batches in it.
 func (t *tail) follow(p []byte) error {
 	for at := 0; at < len(p); {
@@ -39,7 +39,7 @@ func (t *tail) follow(p []byte) error {
 			if allZero(p[at:]) || isTrailer(p[at:]) {
 				return nil
 			}
-			return fmt.Errorf("what was written at %d of %d bytes is no chunk of log %d", at, len(p), t.number)
+			return fmt.Errorf("what is to be written at %d of %d bytes is no chunk of log %d", at, len(p), t.number)
 		}
 		t.take(c)
 		at = c.end
