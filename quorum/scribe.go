@@ -119,7 +119,13 @@ func (s *scribe) write(ctx context.Context) error {
 		batch, quiet := s.takeLocked(), len(s.writing) == 0
 		closing := s.closing
 		var err error
-		k.leaveFor(func() { err = s.commit(batch, closing) })
+		commit := func() { err = s.commit(batch, closing) }
+		if s.mortal != nil {
+			k.leaveFor(commit)
+		} else { // which would keep those waiting who are to be answered
+			k.leave()
+			commit()
+		}
 		switch {
 		case err != nil:
 			return err
