@@ -116,8 +116,8 @@ type slot struct {
 	asked   storeSet // was asked to put the copy back
 	gone    storeSet // is said not to have the copy any more
 	owed    storeSet // must have the copy before we sign its book
-	unsure  bool     // nobody knows whether lease was granted: a crash left it pending, or a peer made it
-	adopted bool     // a peer made it: see Core.adopt
+	unsure  bool     // nobody knows whether lease was granted
+	adopted bool     // and a peer made it, who alone puts it back: see Core.adopt
 	at      int32    // index in Core.leases
 	end     int32    // index in Core.ends
 }
@@ -366,7 +366,8 @@ func (c *Core) certain(op *Op) bool {
 				// that could be a later change. If a quorum did, that version is the lease.
 				before := op.parted.inTheWay(p, lease)
 				sure = sure || before >= c.cfg.Need
-				led = led && before < c.cfg.Need && (before == 0 || !lease.Foreign || !lease.agreed)
+				led = led && before < c.cfg.Need && (before == 0 || !lease.Foreign || !lease.agreed) &&
+					lease.Version > op.parted.next[p].Version
 			}
 			if led {
 				return false
@@ -395,11 +396,17 @@ func (s *slot) other(now Time, found *Lease) []*Lease {
 func (c *Core) showOther(op *Op) (seen bool) {
 	at := op.other
 	op.other++
+	if at == 0 && op.view.rivals != nil {
+		op.view.first = slices.Clone(op.view.found)
+	}
 	for i, others := range op.view.rivals {
 		if at < len(others) {
 			op.view.found[i] = others[at]
 			seen = true
 		}
+	}
+	if !seen && op.view.first != nil {
+		copy(op.view.found, op.view.first)
 	}
 	return seen
 }

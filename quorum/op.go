@@ -56,6 +56,7 @@ type View struct {
 	// rivals are, by name, what the lease may be in the place of the one in found: a
 	// crash or silent stores rule neither out. nil if there are none at all.
 	rivals [][]*Lease
+	first  []*Lease // what was in found before rivals were shown
 	// gone is, by name, the latest notice that a store showed: what is not newer has ended.
 	gone []Number
 	used uint64 // one bit a name that was looked at; the last is for all from the 64th on

@@ -525,11 +525,59 @@ func TestWhatIsBeingUndoneIsNotShown(t *testing.T) {
 	g.place("orders", &Copy{Value: []byte("tried"), Fence: MakeNumber(900, 2), Version: mine}, groupTTL, 0)
 	var shown *Lease
 	op := g.submit(looking("orders", func(l *Lease) { shown = l }))
-	g.turn(0, 1)
-	f := g.send(2)
-	g.lose(f)
+	for range undoLooks + 1 {
+		g.turn(0, 1)
+		g.mute(2)
+	}
 	r := g.result(op)
 	if shown != nil || r.Outcome != Failed {
 		t.Errorf("shown %+v, %v (%v), want nothing shown: two stores can't tell", shown, r.Outcome, r.Err)
+	}
+}
+
+// Some stores tell of any notice there is.
+func TestANoticeOfWhatIsOlderForbidsNothing(t *testing.T) {
+	g := newGroup(t, 3)
+	op := g.submit(acquiring("token", groupTTL/2, "orders"))
+	for i := range g.stores {
+		g.answer(i, Vote{Verdict: Refused, Found: peersLease("theirs", 5000), Gone: MakeNumber(10, 2)})
+	}
+	g.sync()
+	g.ends(op, Held)
+}
+
+// A peer's extension that was not granted, and that we took for the lease because a
+// change of ours that was made of it failed.
+func TestWhatWeOnlyTookForTheLeaseIsNotPutBack(t *testing.T) {
+	g := newGroup(t, 3)
+	held := peersLease("token", 5000)
+	tried := &Copy{Value: held.Value, Fence: held.Fence, Version: MakeNumber(5001, 2)}
+	g.place("orders", held, groupTTL/2, 1, 2)
+	g.place("orders", tried, groupTTL/2, 0) // and is undone late
+	op := g.submit(seeing(extending("orders", "token", groupTTL/2)))
+	for range 2 {
+		g.turn(0, 1)
+		g.mute(2)
+		g.sync()
+	}
+	g.pass(g.core.cfg.Timeout)
+	g.turn(0, 1)
+	g.sync()
+	g.ends(op, Failed)
+	if s := g.core.slots["orders"]; s == nil || s.lease.Version != tried.Version {
+		t.Fatalf("the table has %+v, want what the peer tried", s)
+	}
+	for _, s := range g.stores { // a peer releases what is held
+		s.do(g.now, Request{Name: "orders", Prev: held, OrNone: true, Gone: groupTTL})
+	}
+	for range 20 {
+		g.pass(auditEvery)
+		g.rest()
+		g.beat(g.each()...)
+	}
+	for _, i := range []int{1, 2} {
+		if g.at(i, "orders") != "" {
+			t.Errorf("store %d has %q, want what was released to stay so", i, g.at(i, "orders"))
+		}
 	}
 }

@@ -112,6 +112,10 @@ func (c *Core) plain(answers []answer) bool {
 	return out == 0 || none > len(answers)-c.cfg.Need
 }
 
+// undoLooks is how often a name is looked at anew because changes of ours are being
+// undone there: they mostly are by the next time.
+const undoLooks = 3
+
 // endRead shows the op what was found: a lease for each name that somebody may
 // have a quorum of.
 func (c *Core) endRead(now Time, r *reading) {
@@ -128,7 +132,8 @@ func (c *Core) endRead(now Time, r *reading) {
 		name := r.op.Names[i]
 		answers := r.answers[p*n : (p+1)*n]
 		lease, plain, err := c.found(now, name, r.gone[p], answers)
-		if !plain {
+		undoing := slices.ContainsFunc(answers, func(a answer) bool { return a.err == errUndoing })
+		if !plain || err != nil && undoing && r.op.tries < undoLooks {
 			c.again(now, r.op)
 			return
 		}

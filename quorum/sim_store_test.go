@@ -146,8 +146,11 @@ func (s *simStore) do(now Time, r Request) Vote {
 			delete(s.seconds, r.Name) // or it would come back when what is in the way goes
 		}
 	}
-	if gone := s.ended(now, r.Name); r.Heed && r.Next != nil && gone >= r.Next.Version {
-		v.Verdict, v.Gone = Refused, gone
+	if gone := s.ended(now, r.Name); r.Heed && r.Next != nil {
+		v.Gone = gone // some stores tell of it even where it forbids nothing
+		if gone >= r.Next.Version {
+			v.Verdict = Refused
+		}
 	}
 	if mark := s.marks[Bucket(r.Name)]; r.Mark && mark >= r.Next.Version {
 		v.Verdict, v.Mark = Refused, mark

@@ -77,7 +77,7 @@ func (c *Core) tookOut(now Time, ask *Ask, vote Vote) {
 			c.has(ask.Store, s)
 		}
 	}
-	if vote.Verdict == Refused && vote.Gone != 0 && ask.Next != nil { // and that has ended meanwhile
+	if vote.Verdict == Refused && forbids(vote, ask) { // and that has ended meanwhile
 		if s := c.slots[ask.Name]; s != nil && s.running == nil {
 			c.endedBy(s, vote.Gone)
 		}
@@ -382,10 +382,13 @@ func (c *Core) plant(now Time, store int, s *slot, why purpose) *Ask {
 		if left = s.lease.Until.Sub(now); left < MinTTL {
 			return nil
 		}
-		if w := &c.stores[store]; w.phase == Pending && !w.kept && s.unsure && (s.adopted || s.lease.Fence != s.lease.Version) {
+		if s.adopted {
+			return nil // if it was granted, the peer who made it puts it back
+		}
+		if w := &c.stores[store]; w.phase == Pending && !w.kept && s.unsure && s.lease.Fence != s.lease.Version {
 			// It forgot what came of this change of a lease. A peer who made another of
 			// it would take this for what came after that: so the store has no word
-			// until it is settled, or over. Of a peer's change that peer tells.
+			// until it is settled, or over.
 			return nil
 		}
 	}

@@ -41,17 +41,11 @@ func (c *Core) vote(now Time, ask *Ask, vote Vote) {
 	a := ask.attempt
 	b := &a.ballots[ask.part*len(c.cfg.Stores)+ask.Store]
 	if a.decided || b.in {
-		c.straggler(ask, vote)
+		c.straggler(ask, vote, b)
 		return
 	}
-	// With peers, a store that has something else in the place of what is to be replaced
-	// may not get what is made of that: see certain.
-	free := a.next[ask.part] == nil || a.parts[ask.part].Prev == nil || !c.peered()
-	leftover := free && c.mayGo(ask.Name, vote.Found)
-	ended := free && vote.Gone == 0 && a.op.view.ended(ask.Name, vote.Found)
-	if vote.Verdict == Refused && !ask.again && ask.why == whyVote && vote.Mark == 0 && (leftover || ended || c.inDoubt(ask.Name, vote.Found) || c.older(a, ask, vote.Found)) {
-		// What is in the way is a copy of an attempt of ours that failed, or of a
-		// lease that is over. Nobody holds by it, and only this very copy goes.
+	leftover := c.mayGo(ask.Name, vote.Found)
+	if vote.Verdict == Refused && !ask.again && ask.why == whyVote && c.givesWay(a, ask, vote, leftover) {
 		if leftover {
 			c.event("store.leftover", ask.Store, ask.Name, "copy %v of an ended attempt was in the way", vote.Found.Version)
 		}
@@ -63,7 +57,7 @@ func (c *Core) vote(now Time, ask *Ask, vote Vote) {
 		return
 	}
 	c.lacks(ask, vote)
-	*b = ballot{in: true, vote: vote.Verdict, unsent: vote.Unsent, stale: vote.Mark != 0 || vote.Gone != 0, err: vote.Err}
+	*b = ballot{in: true, vote: vote.Verdict, unsent: vote.Unsent, stale: vote.Mark != 0 || forbids(vote, ask), err: vote.Err}
 	if vote.Verdict == Refused {
 		b.found = vote.Found
 	}
@@ -78,6 +72,27 @@ func (c *Core) vote(now Time, ask *Ask, vote Vote) {
 	}
 	c.judge(now, a)
 }
+
+// givesWay reports whether what was in the way of a request may go: a copy of an
+// attempt of ours that failed, or of what has ended by a notice that the op was shown.
+// Nobody holds by it, and only this very copy goes.
+//
+// With peers it does not give way to a change of a lease that should have been there.
+// That store would have what is made of it, and never have had the lease: see certain.
+func (c *Core) givesWay(a *attempt, ask *Ask, vote Vote, leftover bool) bool {
+	switch {
+	case vote.Mark != 0 || forbids(vote, ask):
+		return false
+	case c.inDoubt(ask.Name, vote.Found) || c.older(a, ask, vote.Found):
+		return true
+	case c.peered() && a.next[ask.part] != nil && a.parts[ask.part].Prev != nil:
+		return false
+	}
+	return leftover || a.op.view.ended(ask.Name, vote.Found)
+}
+
+// forbids reports whether the notice that a vote shows ended what was to be put there.
+func forbids(vote Vote, ask *Ask) bool { return ask.Next != nil && vote.Gone >= ask.Next.Version }
 
 // vouch takes the answer to whether a copy that was voted for is still there. If
 // it is not, the store is as good as silent: it may have had it for a while.
@@ -162,7 +177,13 @@ func (c *Core) inDoubt(name string, found *Copy) bool {
 
 // straggler takes an answer that came after the decision. If the change was
 // undone, its undo is behind this very request in the store's lane.
-func (c *Core) straggler(ask *Ask, vote Vote) {
+func (c *Core) straggler(ask *Ask, vote Vote, b *ballot) {
+	if a := ask.attempt; a.op.parted == a && vote.Verdict != Silent && !b.in {
+		*b = ballot{in: true, vote: vote.Verdict, found: vote.Found}
+		if !a.acted() {
+			a.op.parted = nil // no store did any of it after all
+		}
+	}
 	s := c.slots[ask.Name]
 	if vote.Verdict == Granted && s != nil && s.lease != nil && ask.Next != nil && s.lease.Version == ask.Next.Version {
 		c.has(ask.Store, s)
