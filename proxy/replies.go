@@ -243,6 +243,7 @@ func (c *client) writeAloneLocked(s *slot) bool {
 			wrote.owed = n
 		default:
 			c.popLocked()
+			c.unshareLocked(s)
 			wrote.add(s)
 		}
 		c.wroteLocked(wrote)
