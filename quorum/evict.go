@@ -65,7 +65,7 @@ func (e *evictions) tell(now Time) (count uint64) {
 // countEvictions asks the store now and then how much it has dropped, if it is
 // one that counts, until ctx is done.
 func (l *lane) countEvictions(ctx context.Context) {
-	evicter, ok := l.store.(Evicter)
+	evicter, ok := l.member().(Evicter)
 	if !ok {
 		return
 	}
@@ -127,7 +127,7 @@ func (l *lane) evicted(seen *evictions, incarnation string, count uint64) {
 		k.core.Doubt(l.index)
 	}
 	if k.core.Missing(l.index) > 0 {
-		wake(l.wake)
+		l.stir()
 	}
 	k.leave()
 	if grown > 0 && told == 0 && k.opts.Observer != nil { // there is no line, but it counts

@@ -80,10 +80,42 @@ type stirred struct {
 	later  storeSet // for what can wait until those who wait for us are answered
 }
 
-// wake wakes the lanes of a set.
-func (k *Keeper) wake(lanes storeSet) {
+// of calls f with each lane of a set.
+func (k *Keeper) of(lanes storeSet, f func(*lane)) {
 	for ; lanes != 0; lanes &= lanes - 1 {
-		wake(k.lanes[bits.TrailingZeros32(uint32(lanes))].wake)
+		f(k.lanes[bits.TrailingZeros32(uint32(lanes))])
+	}
+}
+
+// settle has lanes that were stirred take what they have, and what can't be sent
+// come back, until all is settled. It returns whom to wake, and which lanes to send.
+func (k *Keeper) settle() stirred {
+	s := stirred{}
+	for {
+		s.scribe = s.scribe || k.stirred.scribe
+		urgent, later := k.stirred.lanes, k.stirred.later
+		k.stirred = stirred{}
+		k.of(urgent, func(l *lane) {
+			if l.take() {
+				s.lanes |= 1 << l.index
+			}
+		})
+		k.of(later, func(l *lane) {
+			if l.take() {
+				s.later |= 1 << l.index
+			}
+		})
+		rejected := k.rejected
+		k.rejected = nil
+		for _, r := range rejected {
+			if r.ask.why == whyVote && k.opts.Observer != nil {
+				k.opts.Observer.Voted(k.opts.Members[r.ask.Store].Name, Silent, 0)
+			}
+			k.core.Voted(k.opts.Clock.Now(), r.ask, r.vote)
+		}
+		if k.stirred == (stirred{}) && len(k.rejected) == 0 {
+			return s
+		}
 	}
 }
 
@@ -198,19 +230,9 @@ func (k *Keeper) leave() { k.leaveFor(func() {}) }
 
 // leaveFor is leave for somebody who does something first, once k.mu is unlocked.
 func (k *Keeper) leaveFor(first func()) {
-	for len(k.rejected) > 0 {
-		rejected := k.rejected
-		k.rejected = nil
-		for _, r := range rejected {
-			if r.ask.why == whyVote && k.opts.Observer != nil {
-				k.opts.Observer.Voted(k.opts.Members[r.ask.Store].Name, Silent, 0)
-			}
-			k.core.Voted(k.opts.Clock.Now(), r.ask, r.vote)
-		}
-	}
+	stir := k.settle()
 	c := k.core
-	ring, stir := c.next(k.wakeAt) < k.wakeAt, k.stirred
-	k.stirred = stirred{}
+	ring := c.next(k.wakeAt) < k.wakeAt
 	var few [4]finished
 	ended := append(few[:0], c.finished...)
 	starts, events := c.starts, c.events
@@ -229,7 +251,7 @@ func (k *Keeper) leaveFor(first func()) {
 	if stir.scribe {
 		wake(k.scribe.wake)
 	}
-	k.wake(stir.lanes)
+	k.of(stir.lanes, (*lane).send)
 	if ring {
 		wake(k.ring)
 	}
@@ -243,7 +265,7 @@ func (k *Keeper) leaveFor(first func()) {
 		}
 		f.op.Done(f.result)
 	}
-	k.wake(stir.later)
+	k.of(stir.later, (*lane).send)
 	for _, op := range starts {
 		op.Start(&op.view)
 	}

@@ -11,24 +11,33 @@ import (
 // Whatever was queued while the last batch was under way goes out together, in
 // order. A store that fails a batch or a connect is down: what is asked of it
 // is silent at once, until it can be connected to again.
+//
+// A batch is sent by whoever had something to ask while none was under way, or by
+// the lane's own goroutine when the last one was answered.
 type lane struct {
 	keeper *Keeper
 	index  int
 	name   string
-	store  Store
+	store  Pipe
 
-	wake chan struct{}
+	// Of whoever made it busy, until that has ended.
+	asks     []*Ask
+	requests []Request
+	votes    []Vote
 
 	// All of these are guarded by keeper.mu.
 	queue       []*Ask
 	bytes       int   // of queue
+	open        bool  // batches may be sent
+	closing     bool  // nothing new is asked
+	busy        bool  // a batch is under way
 	awake       bool  // it looks into the queue by itself, within laneMoment
 	down        error // why it can't be asked; nil: it can, or is being connected to
 	up          bool
 	since       Time
 	incarnation string
 	runID       string
-	votes       [3]uint64 // by verdict
+	counts      [3]uint64 // of votes, by verdict
 	last        Event     // the last that was told of it
 	lastAt      Time
 }
@@ -49,8 +58,7 @@ const (
 
 func newLane(k *Keeper, index int, m Member) *lane {
 	return &lane{
-		keeper: k, index: index, name: m.Name, store: m.Store,
-		wake: make(chan struct{}, 1), since: k.opts.Clock.Now(),
+		keeper: k, index: index, name: m.Name, store: asPipe(m.Store), since: k.opts.Clock.Now(),
 	}
 }
 
@@ -68,12 +76,15 @@ func (l *lane) push(ask *Ask) {
 		// taken out goes along with that.
 		switch mayWait := l.keeper.mayWait(ask); {
 		case !mayWait || len(l.queue) > laneIdle:
-			l.keeper.stirred.lanes |= 1 << l.index
+			l.stir()
 		case !l.awake:
 			l.keeper.stirred.later |= 1 << l.index
 		}
 	}
 }
+
+// stir has the lane sent what it has, by whoever leaves next. keeper.mu is held.
+func (l *lane) stir() { l.keeper.stirred.lanes |= 1 << l.index }
 
 // mayWait reports whether nobody waits for the answer to an ask: a copy is taken out
 // whose lease has ended by our own word, that of our table and journal.
@@ -83,7 +94,7 @@ func (k *Keeper) mayWait(ask *Ask) bool {
 
 func (l *lane) reject(ask *Ask, err error) {
 	if ask.why == whyVote {
-		l.votes[Silent]++
+		l.counts[Silent]++
 	}
 	l.keeper.rejected = append(l.keeper.rejected, answered{ask, Vote{Err: err, Unsent: true}})
 }
@@ -120,7 +131,7 @@ func (l *lane) run(ctx context.Context) {
 
 // watch listens for copies that vanish, if the store can tell of them.
 func (l *lane) watch(ctx context.Context) {
-	watcher, ok := l.store.(Watcher)
+	watcher, ok := l.member().(Watcher)
 	if !ok {
 		return
 	}
@@ -137,7 +148,7 @@ func (l *lane) watch(ctx context.Context) {
 				k.core.Vanished(k.opts.Clock.Now(), l.index, name)
 			}
 			if k.core.Missing(l.index) > 0 {
-				wake(l.wake)
+				l.stir()
 			}
 			k.leave()
 		})
@@ -222,72 +233,77 @@ func (l *lane) fall(err error) {
 		l.reject(ask, fmt.Errorf("it is down: %w", err))
 	}
 	clear(l.queue)
-	l.queue, l.bytes, l.awake = l.queue[:0], 0, false
+	l.queue, l.bytes = l.queue[:0], 0
 	k.core.Down(l.index, err)
 	k.leave()
 }
 
-// serve sends batches until one fails, and reports whether any did not.
+// member returns the store that the lane was made for.
+func (l *lane) member() Store { return l.keeper.opts.Members[l.index].Store }
+
+// serve has batches sent until one fails, and reports whether any did not.
 func (l *lane) serve(ctx context.Context) (served bool, err error) {
-	k := l.keeper
-	var asks []*Ask
-	var requests []Request
-	var votes []Vote
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	rested := false
-	for {
-		closing := ctx.Err()
-		var due time.Duration
-		asks, due = l.take(asks[:0], closing == nil, rested)
-		if len(asks) == 0 {
-			if closing != nil {
-				return served, closing // nothing is queued: releases have reached the store
-			}
-			timer.Reset(due)
-			select {
-			case <-ctx.Done():
-			case <-l.wake:
-			case <-timer.C:
-				rested = true
-			}
-			continue
+	defer context.AfterFunc(ctx, l.store.Interrupt)()
+	defer l.shut()
+	for rested := false; ; {
+		until, closed := l.look(ctx.Err() != nil, rested)
+		if closed {
+			return served, ctx.Err() // nothing is queued: releases have reached the store
 		}
-		rested = false
-		requests, votes = requests[:0], votes[:0]
-		for _, ask := range asks {
-			requests = append(requests, ask.Request)
-			votes = append(votes, Vote{})
+		answered, err := l.store.Receive(until)
+		if answered {
+			l.deliver(err)
 		}
-		if k.core.signs() {
-			// Rule 1: the batch ends with a reading of the book.
-			requests, votes = append(requests, Request{Action: ReadBook}), append(votes, Vote{})
-		}
-		batch, cancel := context.WithTimeout(context.WithoutCancel(ctx), k.opts.Timeout)
-		err = l.store.Do(batch, requests, votes)
-		cancel()
-		l.deliver(asks, votes, err)
-		clear(asks)
-		clear(requests)
-		clear(votes)
 		if err != nil {
 			return served, err
 		}
-		served = true
+		served, rested = served || answered, !answered
 	}
 }
 
-// take returns the next batch, and if there is none how long to wait for one
-// at the most. With upkeep it has some of that too. A lane that has rested for a
-// moment since its last batch stays awake no longer.
-func (l *lane) take(asks []*Ask, upkeep, rested bool) ([]*Ask, time.Duration) {
+// look sends what is due, unless a batch is under way, and returns when to look
+// again. If the keeper is closing and there is nothing left, the lane is closed. One
+// that has rested for a moment since its last batch stays awake no longer.
+func (l *lane) look(closing, rested bool) (until time.Time, closed bool) {
 	k := l.keeper
 	k.mu.Lock()
-	defer k.leave() // which tells the rejected
+	defer k.leave() // which sends it
+	l.open, l.closing = true, closing
+	l.awake = l.awake && !rested
+	now := k.opts.Clock.Now()
+	due := max(k.core.Due(now, l.index).Sub(now), 0)
+	switch {
+	case len(l.queue) > 0 || due == 0 && !closing:
+		l.stir()
+		due = time.Millisecond // if nothing comes of it
+	case closing && !l.busy:
+		l.open = false
+		return time.Time{}, true
+	}
+	if l.awake {
+		due = min(due, laneMoment)
+	}
+	return time.Now().Add(max(due, time.Millisecond)), false
+}
+
+// shut has no batch sent any more.
+func (l *lane) shut() {
+	l.keeper.mu.Lock()
+	defer l.keeper.mu.Unlock()
+	l.open, l.awake = false, false
+}
+
+// take makes the next batch, if one may be sent and there is anything to ask, and
+// reports whether it did. The lane is busy then. keeper.mu is held.
+func (l *lane) take() bool {
+	if l.busy || !l.open {
+		return false
+	}
+	k := l.keeper
 	now := k.opts.Clock.Now()
 	n, bytes := 0, 0
 	for _, ask := range l.queue {
-		if len(asks) == laneBatch || bytes > batchBytes {
+		if len(l.asks) == laneBatch || bytes > batchBytes {
 			break
 		}
 		n++
@@ -296,26 +312,39 @@ func (l *lane) take(asks []*Ask, upkeep, rested bool) ([]*Ask, time.Duration) {
 			l.reject(ask, errExpired)
 			continue
 		}
-		asks = append(asks, ask)
+		l.asks = append(l.asks, ask)
 		bytes += ask.size()
 	}
 	rest := copy(l.queue, l.queue[n:])
 	clear(l.queue[rest:])
 	l.queue = l.queue[:rest]
 	// Upkeep goes behind all that was decided before it, or not at all.
-	if rest == 0 && upkeep && k.core.Due(now, l.index) <= now {
-		asks = append(asks, k.core.Chores(now, l.index, laneChores)...)
+	if rest == 0 && !l.closing && k.core.Due(now, l.index) <= now {
+		l.asks = append(l.asks, k.core.Chores(now, l.index, laneChores)...)
 	}
-	due := max(k.core.Due(now, l.index).Sub(now), time.Millisecond)
-	if l.awake = len(asks) > 0 || l.awake && !rested; l.awake {
-		due = min(due, laneMoment)
+	if len(l.asks) == 0 {
+		return false
 	}
-	return asks, due
+	for _, ask := range l.asks {
+		l.requests = append(l.requests, ask.Request)
+	}
+	if k.core.signs() {
+		// Rule 1: the batch ends with a reading of the book.
+		l.requests = append(l.requests, Request{Action: ReadBook})
+	}
+	for range l.requests {
+		l.votes = append(l.votes, Vote{})
+	}
+	l.busy, l.awake = true, true
+	return true
 }
 
-// deliver hands the votes of a batch to the core.
-func (l *lane) deliver(asks []*Ask, votes []Vote, err error) {
-	k := l.keeper
+// send sends what was taken.
+func (l *lane) send() { l.store.Send(l.requests, l.votes, l.keeper.opts.Timeout) }
+
+// deliver hands the votes of a batch to the core, and has the next one sent.
+func (l *lane) deliver(err error) {
+	k, asks, votes := l.keeper, l.asks, l.votes
 	if k.opts.Observer != nil {
 		for i, ask := range asks {
 			if ask.why == whyVote {
@@ -331,7 +360,7 @@ func (l *lane) deliver(asks []*Ask, votes []Vote, err error) {
 	k.mu.Lock()
 	for i, ask := range asks {
 		if ask.why == whyVote {
-			l.votes[votes[i].Verdict]++
+			l.counts[votes[i].Verdict]++
 		}
 	}
 	var reading *Vote
@@ -339,13 +368,21 @@ func (l *lane) deliver(asks []*Ask, votes []Vote, err error) {
 		reading = &votes[len(asks)]
 	}
 	k.core.Answered(k.opts.Clock.Now(), l.index, asks, votes[:len(asks)], reading)
+	clear(l.asks)
+	clear(l.requests)
+	clear(l.votes)
+	l.asks, l.requests, l.votes = l.asks[:0], l.requests[:0], l.votes[:0]
+	l.busy = false
+	if l.open = err == nil; len(l.queue) > 0 {
+		l.stir()
+	}
 	k.leave()
 }
 
 func (l *lane) status(now Time, missing int) StoreStatus {
 	s := StoreStatus{
 		Name: l.name, Up: l.up, Err: l.down, For: now.Sub(l.since), Incarnation: l.incarnation,
-		Granted: l.votes[Granted], Refused: l.votes[Refused], Silent: l.votes[Silent],
+		Granted: l.counts[Granted], Refused: l.counts[Refused], Silent: l.counts[Silent],
 		Queued: len(l.queue), Missing: missing,
 		Event: l.last.Kind, EventText: l.last.Text, EventAgo: now.Sub(l.lastAt),
 	}

@@ -19,7 +19,18 @@ func (v void) Unwrap() error { return v.error }
 // ask sends the requests as one pipeline and fills in the votes, Elapsed left
 // out. An error means that the connection is of no use any more.
 func (l *link) ask(ctx context.Context, requests []quorum.Request, votes []quorum.Vote) error {
-	err := l.send(ctx, requests, votes, false)
+	return l.again(ctx, l.send(ctx, requests, votes, false), requests, votes)
+}
+
+// end is ask for a pipeline that is on its way.
+func (l *link) end(ctx context.Context, sent sent, requests []quorum.Request, votes []quorum.Vote) error {
+	now, err := l.collect(ctx, sent, requests, votes)
+	return l.again(ctx, l.weigh(now, err, votes), requests, votes)
+}
+
+// again asks again for what was forgotten, unless the pipeline before came to an
+// error.
+func (l *link) again(ctx context.Context, err error, requests []quorum.Request, votes []quorum.Vote) error {
 	if err == nil && slices.ContainsFunc(votes, isForgotten) {
 		err = l.askAgain(ctx, requests, votes)
 	}
@@ -102,6 +113,12 @@ func changes(r *quorum.Request) bool {
 // any more; requests without a reply are then Silent because of it.
 func (l *link) send(ctx context.Context, requests []quorum.Request, votes []quorum.Vote, scripts bool) error {
 	now, err := l.exchange(ctx, l.queue(requests, votes, scripts), requests, votes)
+	return l.weigh(now, err, votes)
+}
+
+// weigh returns why a pipeline that was answered at a reading of the clock is of no
+// use all the same.
+func (l *link) weigh(now reading, err error, votes []quorum.Vote) error {
 	if err != nil {
 		return err
 	}

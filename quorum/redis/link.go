@@ -32,15 +32,16 @@ var (
 // what the server is; batches do without, see [pipeline]. It has one life: once
 // closed it stays so.
 type link struct {
-	client *redis.Client
-	conn   net.Conn      // the client's, guarded, for when it does not use it
-	in     *bufio.Reader // of conn
-	pipe   pipeline
-	wire   *wire
-	guard  *guard
-	pace   *pace
-	direct bool // the server takes SET with NX and GET
-	twice  bool // see [Store.KeepTwice]
+	client  *redis.Client
+	conn    net.Conn      // the client's, guarded, for when it does not use it
+	in      *bufio.Reader // of conn
+	pipe    pipeline
+	answers int // that were asked for so far, and have come
+	wire    *wire
+	guard   *guard
+	pace    *pace
+	direct  bool // the server takes SET with NX and GET
+	twice   bool // see [Store.KeepTwice]
 }
 
 // open dials, and wraps what it got in a client. Nothing but the TLS handshake is

@@ -116,14 +116,31 @@ func (l *link) clears(r *quorum.Request) bool {
 // means that the connection is of no use any more; requests without an answer are
 // then Silent because of it.
 func (l *link) exchange(ctx context.Context, p *pipeline, requests []quorum.Request, votes []quorum.Vote) (reading, error) {
-	answers := l.guard.answers + p.commands()
-	now := reading{before: l.pace.clock.Now()}
-	l.wire.wrote.Store(false)
-	err := l.alone()
-	if err == nil {
-		_, err = l.conn.Write(p.out)
+	sent := l.begin(p)
+	if sent.err = l.alone(); sent.err == nil {
+		_, sent.err = l.conn.Write(p.out)
 	}
-	unsent := !l.wire.wrote.Load()
+	return l.collect(ctx, sent, requests, votes)
+}
+
+// A sent is a pipeline that is about to be written, or was.
+type sent struct {
+	pipe    *pipeline
+	answers int         // of the connection, once those to it have come
+	before  quorum.Time // it was written
+	err     error       // of writing it
+}
+
+// begin is called before a pipeline is written.
+func (l *link) begin(p *pipeline) sent {
+	l.wire.wrote.Store(false)
+	return sent{pipe: p, answers: l.answers + p.commands(), before: l.pace.clock.Now()}
+}
+
+// collect reads the answers to a pipeline, and makes votes of them.
+func (l *link) collect(ctx context.Context, sent sent, requests []quorum.Request, votes []quorum.Vote) (reading, error) {
+	p, answers, err := sent.pipe, sent.answers, sent.err
+	now := reading{before: sent.before}
 	for i := 0; i < p.loads && err == nil; i++ {
 		_, err = l.reply()
 	}
@@ -137,7 +154,7 @@ func (l *link) exchange(ctx context.Context, p *pipeline, requests []quorum.Requ
 	// vote makes a vote of what is said to a request.
 	vote := func(i int, judge judge, reply any) (ok bool) {
 		if err != nil {
-			votes[i] = quorum.Vote{Err: l.broken(ctx, err), Unsent: unsent}
+			votes[i] = quorum.Vote{Err: l.broken(ctx, err), Unsent: !l.wire.wrote.Load()}
 			return true
 		}
 		if failed, isError := reply.(replyError); isError {
@@ -183,6 +200,7 @@ func (l *link) exchange(ctx context.Context, p *pipeline, requests []quorum.Requ
 	case !l.guard.settled(answers):
 		return now, void{errTooMuch}
 	}
+	l.answers = answers
 	now.after = l.pace.clock.Now()
 	failed, _ := clock.(error)
 	now.shown, now.err = sinceEpoch(clock, failed)

@@ -57,6 +57,7 @@ type Store struct {
 	flooded bool // of the goroutine that calls Watch: see there
 
 	turn chan struct{} // has one in it while a batch is under way
+	flow flow
 
 	mu      sync.Mutex
 	link    *link    // guarded by mu; nil while not connected
@@ -136,7 +137,7 @@ func (s *Store) connect(ctx context.Context) (string, error) {
 	if err := l.conn.SetDeadline(time.Time{}); err != nil {
 		return "", err
 	}
-	l.direct, l.twice = l.direct && !s.scripted, s.twice
+	l.direct, l.twice, l.answers = l.direct && !s.scripted, s.twice, l.guard.answers
 	s.ghost = now
 	return s.pace.incarnation(now), nil
 }
@@ -208,7 +209,12 @@ func (s *Store) Do(ctx context.Context, requests []quorum.Request, votes []quoru
 	if !stop() && err == nil {
 		err = context.Cause(ctx) // all was answered, and then the connection was cut
 	}
-	elapsed := time.Since(start)
+	return s.conclude(votes, time.Since(start), err)
+}
+
+// conclude fills in what is still missing in votes. After an error the connection
+// goes.
+func (s *Store) conclude(votes []quorum.Vote, elapsed time.Duration, err error) error {
 	for i := range votes {
 		if votes[i].Err != nil {
 			votes[i].Err = s.asking(votes[i].Err)

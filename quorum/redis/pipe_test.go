@@ -1,0 +1,144 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast/quorum"
+	"holdfast/quorum/storetest"
+)
+
+// A piped store is asked by Send and Receive.
+type piped struct{ *Store }
+
+func (p piped) Do(ctx context.Context, requests []quorum.Request, votes []quorum.Vote) error {
+	patience := time.Minute
+	if deadline, ok := ctx.Deadline(); ok {
+		patience = time.Until(deadline)
+	}
+	if ctx.Err() != nil || len(requests) == 0 {
+		return p.Store.Do(ctx, requests, votes) // which no lane asks for
+	}
+	defer context.AfterFunc(ctx, func() {
+		if errors.Is(ctx.Err(), context.Canceled) {
+			p.drop() // nor does one change its mind
+		}
+	})()
+	p.Send(requests, votes, patience)
+	_, err := p.Receive(time.Now().Add(time.Minute))
+	if errors.Is(ctx.Err(), context.Canceled) {
+		silence(votes, ctx.Err(), false)
+		err = ctx.Err()
+	}
+	return err
+}
+
+func TestStoreKeepsItsPromisesAsAPipe(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) storetest.Rig {
+		r := rig(t, func(*Store) {})
+		another := r.Another
+		r.Store = piped{r.Store.(*Store)}
+		r.Another = func() quorum.Store { return piped{another().(*Store)} }
+		return r
+	})
+}
+
+// mustReceive wants a batch to be answered within a while.
+func mustReceive(t *testing.T, s *Store) {
+	t.Helper()
+	if answered, err := s.Receive(time.Now().Add(10 * time.Second)); !answered || err != nil {
+		t.Fatalf("receive: answered %t, %v", answered, err)
+	}
+}
+
+func TestWhoWaitsForNothingIsInterrupted(t *testing.T) {
+	server := storetest.StartRedis(t)
+	s := mustOpen(t, "redis://"+server.Addr())
+	mustConnect(t, s)
+	start := time.Now()
+	if answered, err := s.Receive(start.Add(20 * time.Millisecond)); answered || err != nil || time.Since(start) < 20*time.Millisecond {
+		t.Errorf("after %v: answered %t, %v, want nothing until 20ms are over", time.Since(start), answered, err)
+	}
+	s.Interrupt() // before anybody waits
+	mustReturn := func() {
+		t.Helper()
+		if answered, err := s.Receive(time.Now().Add(time.Hour)); answered || err != nil {
+			t.Errorf("answered %t, %v, want to be interrupted", answered, err)
+		}
+	}
+	mustReturn()
+	time.AfterFunc(10*time.Millisecond, s.Interrupt)
+	mustReturn()
+	votes := make([]quorum.Vote, 1)
+	s.Send(swapping("orders", "token"), votes, time.Minute) // and all is as before
+	mustReceive(t, s)
+	if votes[0].Verdict != quorum.Granted {
+		t.Errorf("vote %+v, want granted", votes[0])
+	}
+}
+
+func swapping(name, value string) []quorum.Request {
+	return []quorum.Request{{Name: name, Next: &quorum.Copy{Value: []byte(value), Fence: 1, Version: 1}, TTL: time.Minute}}
+}
+
+func TestABatchTooLongForTheSocketIsWrittenByWhoReceives(t *testing.T) {
+	server := storetest.StartRedis(t)
+	s := mustOpen(t, "redis://"+server.Addr())
+	mustConnect(t, s)
+	var requests []quorum.Request
+	for i := range 200 { // 12 MB: more than any buffer takes at once
+		requests = append(requests, swapping("lock"+string(rune('A'+i)), strings.Repeat("v", quorum.MaxValue-100))...)
+	}
+	votes := make([]quorum.Vote, len(requests))
+	s.Send(requests, votes, time.Minute)
+	mustReceive(t, s)
+	for i, v := range votes {
+		if v.Verdict != quorum.Granted {
+			t.Fatalf("vote %d: %+v, want granted", i, v)
+		}
+	}
+}
+
+func TestAServerThatHangsIsGivenUpAfterThePatience(t *testing.T) {
+	server := storetest.StartRedis(t)
+	s := mustOpen(t, "redis://"+server.Addr())
+	mustConnect(t, s)
+	server.Pause()
+	defer server.Resume()
+	votes := make([]quorum.Vote, 1)
+	start := time.Now()
+	s.Send(swapping("orders", "token"), votes, 50*time.Millisecond)
+	answered, err := s.Receive(start.Add(time.Hour))
+	if took := time.Since(start); !answered || !errors.Is(err, context.DeadlineExceeded) || took < 50*time.Millisecond || took > 10*time.Second {
+		t.Errorf("after %v: answered %t, %v, want to be given up after 50ms", took, answered, err)
+	}
+	if v := votes[0]; v.Verdict != quorum.Silent || v.Unsent || !errors.Is(v.Err, context.DeadlineExceeded) {
+		t.Errorf("vote %+v, want silent, and that it may have been carried out", v)
+	}
+}
+
+func TestAServerThatHangsUpIsNoticedByWhoWaits(t *testing.T) {
+	server := storetest.StartRedis(t)
+	s := mustOpen(t, "redis://"+server.Addr())
+	mustConnect(t, s)
+	told := make(chan error, 1)
+	go func() {
+		answered, err := s.Receive(time.Now().Add(time.Minute))
+		if answered {
+			err = errors.New("it says that there was an answer")
+		}
+		told <- err
+	}()
+	server.Restart()
+	if err := <-told; err == nil || !strings.Contains(err.Error(), "hung up") {
+		t.Errorf("%v, want that the server hung up", err)
+	}
+	votes := make([]quorum.Vote, 1)
+	s.Send(swapping("orders", "token"), votes, time.Minute) // the connection is gone
+	if answered, err := s.Receive(time.Now().Add(time.Minute)); !answered || err == nil || !votes[0].Unsent {
+		t.Errorf("answered %t, %v, vote %+v, want that nothing was sent", answered, err, votes[0])
+	}
+}
