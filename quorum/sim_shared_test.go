@@ -60,6 +60,14 @@ func (l list) value() []byte {
 	return []byte(strings.Join(entries, " "))
 }
 
+// latest returns when the last of them is none any more.
+func (l list) latest() (last Time) {
+	for _, until := range l {
+		last = max(last, until)
+	}
+	return last
+}
+
 // prune takes those out whose time is over.
 func (l list) prune(now Time) {
 	for token, until := range l {
@@ -77,7 +85,7 @@ func (m *simMember) act() {
 	if w.calm && m.mine == nil {
 		return
 	}
-	defer w.after(time.Millisecond+w.upTo(2*w.patience), m.act)
+	defer m.pause()
 	n := w.running()
 	switch p := m.mine; {
 	case n == nil:
@@ -91,10 +99,33 @@ func (m *simMember) act() {
 	}
 }
 
+// pause has it act again, soon if it has no place in a crowd.
+func (m *simMember) pause() {
+	most := 2 * m.w.patience
+	if m.w.restless {
+		if most = 60 * time.Millisecond; m.w.steady && m.mine != nil && m.mine.sure {
+			most = m.w.cfg.MaxTTL
+		}
+	}
+	m.w.after(time.Millisecond+m.w.upTo(most), m.act)
+}
+
+// ttl returns for how long a member wants its place.
+func (m *simMember) ttl() time.Duration {
+	most := m.w.cfg.MaxTTL
+	switch m.w.rng.IntN(4) {
+	case 0:
+		return 20*time.Millisecond + m.w.upTo(most-20*time.Millisecond)
+	case 1:
+		return 20*time.Millisecond + m.w.upTo(most/4)
+	}
+	return most
+}
+
 func (m *simMember) join(n *simNode) {
 	w := m.w
 	m.tokens++
-	p := &place{token: fmt.Sprintf("m%d.%d", m.id, m.tokens), until: w.now.Add(w.cfg.MaxTTL)}
+	p := &place{token: fmt.Sprintf("m%d.%d", m.id, m.tokens), until: w.now.Add(m.ttl())}
 	until := p.until
 	m.mine = p
 	w.places = append(w.places, p)
@@ -119,7 +150,8 @@ func (m *simMember) join(n *simNode) {
 
 func (m *simMember) stay(n *simNode, p *place) {
 	w := m.w
-	until := w.now.Add(w.cfg.MaxTTL)
+	until := w.now.Add(m.ttl())
+	p.until = min(p.until, until) // it may come true without a reply
 	m.change(n, p, func(l list) bool {
 		_, on := l[p.token]
 		l[p.token] = until
@@ -169,10 +201,10 @@ func (m *simMember) change(n *simNode, p *place, f func(list) bool, told func(Re
 		l := readList(lease)
 		seen = readList(lease)
 		l.prune(v.Now)
-		if !f(l) {
+		if !f(l) || len(l) > 0 && l.latest() <= v.Now {
 			return Plan{}
 		}
-		part := Part{Prev: lease, Name: sharedName, Value: l.value(), TTL: w.cfg.MaxTTL, Renew: lease != nil}
+		part := Part{Prev: lease, Name: sharedName, Value: l.value(), TTL: l.latest().Sub(v.Now), Renew: lease != nil}
 		if seen = l; len(l) == 0 {
 			part = Part{Prev: lease, Name: sharedName, Drop: true}
 		}

@@ -13,7 +13,9 @@ type storm struct {
 	every time.Duration // about
 	blow  func(*world)
 	slow  float64 // the share of syncs that take long
+	lag   float64 // the share of batches that take as long on the way as a store may take
 	twice bool    // only where stores keep copies twice
+	crowd bool    // many take part in the shared lock
 }
 
 var storms = []storm{
@@ -21,6 +23,8 @@ var storms = []storm{
 	{name: "clocks ahead and back", every: 600 * time.Millisecond, blow: (*world).shiftClock},
 	{name: "one cut from one", every: 300 * time.Millisecond, blow: (*world).cutOne},
 	{name: "deletes", every: 20 * time.Millisecond, blow: (*world).deleteOne, twice: true},
+	{name: "a crowd, slow links, and some that are cut", every: 300 * time.Millisecond, blow: (*world).cutOrFlush, lag: 0.2, crowd: true},
+	{name: "a crowd, proxies that crash, and some that are cut", every: 200 * time.Millisecond, blow: (*world).cutOrCrash, slow: 0.1, lag: 0.2, crowd: true},
 }
 
 // Of a proxy alone, which may die while a lease ends that it is changing; or whose
@@ -36,7 +40,9 @@ func (w *world) brew() {
 	if w.direct != nil && !solo || w.faithful || w.rng.IntN(4) > 0 {
 		return
 	}
-	kinds := slices.DeleteFunc(slices.Clone(storms), func(s storm) bool { return s.twice && !w.twice })
+	kinds := slices.DeleteFunc(slices.Clone(storms), func(s storm) bool {
+		return s.twice && !w.twice || s.crowd && w.cfg.Need == len(w.stores)
+	})
 	if solo {
 		kinds = soloStorms
 	}
@@ -46,6 +52,10 @@ func (w *world) brew() {
 		if !solo {
 			n.cfg.Peek = peekEvery
 		}
+	}
+	if w.storm.crowd {
+		w.restless, w.steady = true, w.chance(0.5)
+		w.gather(2 + w.rng.IntN(3) - len(w.crowd))
 	}
 	w.after(w.upTo(time.Second), w.blow)
 	w.stats.storms++
@@ -87,4 +97,30 @@ func (w *world) cutOne() {
 		w.note("proxy %d and store %d are cut apart until %v", n.id, l.store.index, l.cut)
 		w.stats.cuts++
 	}
+}
+
+func (w *world) cutOrFlush() {
+	if w.chance(0.3) {
+		w.flushOne()
+	} else {
+		w.cutOne()
+	}
+}
+
+func (w *world) cutOrCrash() {
+	if w.chance(0.15) {
+		w.crashOne()
+	} else {
+		w.cutOne()
+	}
+}
+
+func (w *world) crashOne() { w.crash(w.nodes[w.rng.IntN(len(w.nodes))]) }
+
+// lag returns how long something is on its way from or to a store.
+func (w *world) lag(most time.Duration) time.Duration {
+	if w.storm != nil && w.storm.lag > 0 && w.chance(w.storm.lag) && !w.calm {
+		most = w.cfg.Timeout
+	}
+	return w.upTo(most)
 }

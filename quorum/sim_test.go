@@ -108,25 +108,29 @@ func (w *world) newNode(i, group int) *simNode {
 
 // simulate runs the history of a seed and returns its world.
 func simulate(seed uint64, breaks breakage) *world {
+	w := prepare(seed, breaks)
+	w.live()
+	return w
+}
+
+// prepare makes the history of a seed up to its first moment.
+func prepare(seed uint64, breaks breakage) *world {
 	w := newWorld(seed, breaks)
 	for _, n := range w.nodes {
 		w.after(w.upTo(500*time.Millisecond), func() { w.boot(n) })
 	}
-	names := 1 + w.rng.IntN(3)
+	w.names = 1 + w.rng.IntN(3)
 	for i := range 2 + w.rng.IntN(4) {
-		c := &simClient{w: w, id: i, names: names}
+		c := &simClient{w: w, id: i, names: w.names}
 		w.after(w.upTo(time.Second), c.act)
 	}
 	if w.rng.IntN(3) == 0 {
-		for i := range 2 + w.rng.IntN(3) {
-			m := &simMember{w: w, id: 200 + i}
-			w.after(w.upTo(time.Second), m.act)
-		}
+		w.gather(2 + w.rng.IntN(3))
 	}
 	if len(w.stores) > 1 && w.rng.IntN(3) == 0 {
 		w.direct = map[string]*hold{}
 		for i := range 2 {
-			d := &simStranger{w: w, id: 100 + i, names: names}
+			d := &simStranger{w: w, id: 100 + i, names: w.names}
 			w.after(w.upTo(time.Second), d.act)
 		}
 	}
@@ -146,6 +150,20 @@ func simulate(seed uint64, breaks breakage) *world {
 		w.after(w.upTo(simLength), w.intrude)
 	}
 	w.brew()
+	return w
+}
+
+// gather has so many more take part in the shared lock.
+func (w *world) gather(members int) {
+	for range members {
+		m := &simMember{w: w, id: 200 + len(w.crowd)}
+		w.crowd = append(w.crowd, m)
+		w.after(w.upTo(time.Second), m.act)
+	}
+}
+
+// live lets everything happen, and looks at what came of it.
+func (w *world) live() {
 	start := w.now
 	w.run(start.Add(simLength))
 	w.calm = true
@@ -159,9 +177,8 @@ func simulate(seed uint64, breaks breakage) *world {
 	}
 	w.run(start.Add(simLength + simCalm))
 	if len(w.wrong) == 0 {
-		w.afterwards(names)
+		w.afterwards()
 	}
-	return w
 }
 
 // boot starts a node's proxy from its journal.
@@ -206,13 +223,13 @@ func (w *world) boot(n *simNode) {
 
 // afterwards looks whether all came right: every op was answered, every lock
 // can be had again, and the stores keep nothing that nobody holds.
-func (w *world) afterwards(names int) {
+func (w *world) afterwards() {
 	for _, n := range w.nodes {
 		if n.open != 0 && n.proxy != nil {
 			w.fail("%d ops of proxy %d were never answered", n.open, n.id)
 		}
 	}
-	for i := range names {
+	for i := range w.names {
 		n := w.running()
 		if n == nil {
 			w.dumpBooks()

@@ -23,6 +23,8 @@ type world struct {
 	nodes  []*simNode
 	stores []*simStore
 	nonces int
+	names  int          // of locks that one holds
+	crowd  []*simMember // clients of the shared lock
 
 	faithful bool          // no store forgets
 	twice    bool          // all keep copies twice
@@ -31,6 +33,8 @@ type world struct {
 	storm    *storm        // that comes again and again; nil: none
 	turn     int           // of the storm
 	patience time.Duration // of clients: about as long they do nothing
+	steady   bool          // they keep it for a while
+	restless bool          // the members, who want a place
 	calm     bool          // faults are over: everything must come right again
 	gentle   bool          // nothing is ever lost, but some of it is slow
 	holds    map[string][]*hold
@@ -369,7 +373,7 @@ func (l *simLane) send() {
 	}
 	l.busy = true
 	w.stats.batches++
-	there, back := w.upTo(10*time.Millisecond), w.upTo(10*time.Millisecond)
+	there, back := w.lag(10*time.Millisecond), w.lag(10*time.Millisecond)
 	fate := w.rng.Float64()
 	if w.calm {
 		fate = 1
