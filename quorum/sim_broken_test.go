@@ -2,80 +2,62 @@ package quorum
 
 import (
 	"fmt"
+	"go/format"
+	"os"
 	"strings"
 	"testing"
 	"text/tabwriter"
 )
 
-// A brokenRule is a rule left out, and the first history that is known to notice.
-// Where histories have changed since, others are searched.
+// A brokenRule is a rule left out.
 type brokenRule struct {
 	name   string
 	breaks breakage
-	near   int
+	storm  string // only histories with such a storm are searched, "" for all: see [storm]
 }
 
 var brokenRules = []brokenRule{
-	{"grant before the journal has it", breakJournalFirst, 30},
-	{"take a pending lease for none", breakPendingHeld, 1},
-	{"let ops run on names that are being changed", breakOneAtATime, 2},
-	{"give out numbers that the journal did not allow", breakReserve, 1},
-	{"let the end of a lease erase the change that follows", breakExpiry, 360},
-	{"let an undecided copy end before what it replaces", breakOutlive, 354},
-	{"grant what has no validity left", breakTooSlow, 2},
-	{"rule 1: count votes whatever the book says", breakUnread, 61},
-	{"rule 2: count what an older epoch said", breakEpoch, 166},
-	{"rule 3: sign before every lease is back", breakReseed, 256},
-	{"rule 4: put our lease over somebody else's", breakOver, 2291},
-	{"rule 5: ask a store that not every peer has signed", breakWhole, 53},
-	{"rule 5: take a silent peer for dead at once", breakOutwait, 61},
-	{"rule 5: believe in peers that may have missed a jump", breakSure, 958},
-	{"rule 6: believe in signatures of an earlier incarnation", breakIncarnation, 296},
-	{"rule 7: sign with an empty journal", breakFresh, 775},
-	{"rule 8: take numbers that others may have passed", breakMarks, 2},
-	{"rule 8: let a lease go when a newer copy is seen", breakSight, 25},
-	{"rule 9: serve beside those who are not on the list", breakStrangers, 193},
-	{"rule 10: put back without looking for a notice", breakNotices, 5597},
-	{"rule 10: deny by the own table", breakDeny, 2},
-	{"rule 11: take up another list of stores at once", breakMove, 1},
-	{"section 3: let an extension keep its version", breakVersion, 2},
-	{"rule 1: let votes stand of a store that forgot since", breakVoid, 208},
-	{"section 3: undo late by taking out, not by putting back", breakBackfill, 9165},
-	{"section 3: replace one of two possible leases by what was made of the other", breakDoubt, 4495},
-	{"section 3: answer by one of two possible leases", breakRivals, 384},
+	{"grant before the journal has it", breakJournalFirst, ""},
+	{"take a pending lease for none", breakPendingHeld, ""},
+	{"let ops run on names that are being changed", breakOneAtATime, ""},
+	{"give out numbers that the journal did not allow", breakReserve, ""},
+	{"let the end of a lease erase the change that follows", breakExpiry, ""},
+	{"let an undecided copy end before what it replaces", breakOutlive, ""},
+	{"grant what has no validity left", breakTooSlow, ""},
+	{"rule 1: count votes whatever the book says", breakUnread, ""},
+	{"rule 2: count what an older epoch said", breakEpoch, ""},
+	{"rule 3: sign before every lease is back", breakReseed, ""},
+	{"rule 4: put our lease over somebody else's", breakOver, ""},
+	{"rule 5: ask a store that not every peer has signed", breakWhole, ""},
+	{"rule 5: take a silent peer for dead at once", breakOutwait, ""},
+	{"rule 5: believe in peers that may have missed a jump", breakSure, ""},
+	{"rule 6: believe in signatures of an earlier incarnation", breakIncarnation, ""},
+	{"rule 7: sign with an empty journal", breakFresh, ""},
+	{"rule 8: take numbers that others may have passed", breakMarks, ""},
+	{"rule 8: let a lease go when a newer copy is seen", breakSight, ""},
+	{"rule 9: serve beside those who are not on the list", breakStrangers, ""},
+	{"rule 10: put back without looking for a notice", breakNotices, ""},
+	{"rule 10: deny by the own table", breakDeny, ""},
+	{"rule 11: take up another list of stores at once", breakMove, ""},
+	{"section 3: let an extension keep its version", breakVersion, ""},
+	{"rule 1: let votes stand of a store that forgot since", breakVoid, ""},
+	{"section 3: undo late by taking out, not by putting back", breakBackfill, "crowd"},
+	{"section 3: replace one of two possible leases by what was made of the other", breakDoubt, "slow disks"},
+	{"section 3: answer by one of two possible leases", breakRivals, ""},
+	{"section 3: swap where there is no copy, or an older one", breakStrict, "crowd"},
+	{"section 3: take a copy that was seen for the lease, though we have that", breakAdopt, "a crowd, slow links"},
+	{"rule 10: leave notices of what may never have been granted", breakUnsure, "crowd"},
 }
 
-// Of these no history near takes notice: it takes a coincidence that each has a test of
-// its own for. A long search goes on looking.
-var hardlyNoticed = []brokenRule{
-	// A store's mark refuses what strictness would: see peers_test.go.
-	{"section 3: swap where there is no copy, or an older one", breakStrict, 1},
-	// What a failed change was tried on must be less than what our table has, and nobody
-	// may find out before it counts: see TestAFailedChangeOfWhatWasSeenLeavesOurLease.
-	{"section 3: take a copy that was seen for the lease, though we have that", breakAdopt, 1},
-	// A crash must leave a change in doubt that a peer had overtaken, and its client must
-	// end the lease before the stores tell: see TestAReleaseOfWhatIsInDoubtConfirmsItFirst.
-	{"rule 10: leave notices of what may never have been granted", breakUnsure, 1},
-}
-
-func TestTheSearchForRulesThatAreHardlyNoticed(t *testing.T) {
-	tries := 1
-	if *simSearch {
-		tries = *simBroken
-	}
-	for _, rule := range hardlyNoticed {
-		if seed, w := rule.search(rule.near, tries); w != nil {
-			rule.isToBlame(t, seed, w)
-		} else {
-			t.Logf("%s: not noticed in %d histories", rule.name, tries)
-		}
-	}
-}
+// A hint is a history that is known to notice a broken rule, and how many a search from
+// the first on simulates until it comes there.
+type hint struct{ seed, histories int }
 
 // A finding is what became of a search.
 type finding struct {
-	histories int // that were simulated, the last of which took notice; 0: none did
-	wrong     string
+	hint
+	tries int // that were simulated, the last of which took notice; 0: none did
+	wrong string
 }
 
 // TestEachBrokenRuleIsNoticed leaves each rule out, and wants something to go
@@ -94,52 +76,82 @@ func TestEachBrokenRuleIsNoticed(t *testing.T) {
 	})
 	var b strings.Builder
 	tab := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tab, "histories\tfrom\trule left out\twhat went wrong")
+	fmt.Fprintln(tab, "tries\thistory\twithout a hint\trule left out\twhat went wrong")
 	for i, f := range findings {
-		if f.histories > 0 {
-			fmt.Fprintf(tab, "%d\t%d\t%s\t%.90s\n", f.histories, brokenRules[i].first(), brokenRules[i].name, f.wrong)
+		if f.tries > 0 {
+			fmt.Fprintf(tab, "%d\t%d\t%d\t%s\t%.90s\n", f.tries, f.seed, f.histories, brokenRules[i].name, f.wrong)
 		}
 	}
 	tab.Flush()
 	t.Logf("\n%s", b.String())
+	if *simSearch {
+		if err := keepHints(findings); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
-// first returns the history that a search begins with.
-func (rule brokenRule) first() int {
-	if *simSearch {
-		return 1
+// keepHints writes simHints anew, with what was found.
+func keepHints(findings []finding) error {
+	var b strings.Builder
+	fmt.Fprint(&b, "package quorum\n\n// simHints is where the search for broken rules begins, by the rules' names. Where histories\n"+
+		"// have changed since, it goes on from there. This file is written by\n"+
+		"// go test ./quorum -run TestEachBrokenRuleIsNoticed -sim.search -timeout 1h\nvar simHints = map[string]hint{\n")
+	for i, rule := range brokenRules {
+		h := simHints[rule.name]
+		if findings[i].tries > 0 {
+			h = findings[i].hint
+		}
+		fmt.Fprintf(&b, "%q: {%d, %d},\n", rule.name, h.seed, h.histories)
 	}
-	return rule.near
+	fmt.Fprintln(&b, "}")
+	source, err := format.Source([]byte(b.String()))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile("sim_hints_test.go", source, 0o644)
 }
 
 func (rule brokenRule) isNoticed(t *testing.T) finding {
-	first := rule.first()
-	seed, w := rule.search(first, *simBroken)
-	if w == nil {
+	known, first := simHints[rule.name], 1
+	if !*simSearch {
+		first = max(known.seed, 1)
+	}
+	f := rule.search(first, *simBroken)
+	if f.tries == 0 {
 		t.Fatalf("not noticed in %d histories from %d on", *simBroken, first)
 	}
-	rule.isToBlame(t, seed, w)
-	return finding{seed - first + 1, w.wrong[0]}
-}
-
-// search returns the first history that takes notice, and nil if none of so many does.
-func (rule brokenRule) search(first, tries int) (seed int, w *world) {
-	for seed = first; seed < first+tries; seed++ {
-		if w := simulateSafely(uint64(seed), rule.breaks); len(w.wrong) > 0 {
-			return seed, w
-		}
+	if f.histories = known.histories; *simSearch {
+		f.histories = f.tries
 	}
-	return 0, nil
-}
-
-// isToBlame tells what went wrong, which must not without the breakage.
-func (rule brokenRule) isToBlame(t *testing.T, seed int, w *world) {
-	t.Logf("noticed by history %5d: %s", seed, w.wrong[0])
+	t.Logf("noticed by history %5d: %s", f.seed, f.wrong)
 	if rule.breaks > breakPeers {
-		if w := simulate(uint64(seed), breakPeers); len(w.wrong) > 0 {
-			t.Errorf("history %d, no rule broken: %s\n%s", seed, w.wrong[0], w.story())
+		if w := simulate(uint64(f.seed), breakPeers); len(w.wrong) > 0 {
+			t.Errorf("history %d, no rule broken: %s\n%s", f.seed, w.wrong[0], w.story())
 		}
 	}
+	return f
+}
+
+// search returns the first history that takes notice, without tries if none of so many
+// does.
+func (rule brokenRule) search(first, most int) (f finding) {
+	for f.seed = first; f.tries < most; f.seed++ {
+		if rule.storm != "" && !prepare(uint64(f.seed), rule.breaks).stormy(rule.storm) {
+			continue
+		}
+		f.tries++
+		if w := simulateSafely(uint64(f.seed), rule.breaks); len(w.wrong) > 0 {
+			f.wrong = w.wrong[0]
+			return f
+		}
+	}
+	return finding{}
+}
+
+// stormy reports whether there is a storm with that in its name.
+func (w *world) stormy(name string) bool {
+	return w.storm != nil && strings.Contains(w.storm.name, name)
 }
 
 // simulateSafely takes a panic of a core with a broken rule for what it is.

@@ -17,7 +17,7 @@ var (
 	simRuns   = flag.Int("sim.runs", 2000, "histories to simulate")
 	simFrom   = flag.Int("sim.from", 1, "seed of the first of them")
 	simRule   = flag.String("sim.rule", "", "break only the rules with this in their names")
-	simSearch = flag.Bool("sim.search", false, "search from the first history for one that notices a broken rule")
+	simSearch = flag.Bool("sim.search", false, "search from the first history on for those that notice broken rules, and keep them in sim_hints_test.go")
 	simBroken = flag.Int("sim.broken", 20000, "histories to simulate with each rule broken")
 	simBreaks = flag.Uint("sim.breaks", 0, "the rules to break in that one history")
 	simSeed   = flag.Uint64("sim.seed", 0, "simulate this one history only, and tell it")

@@ -1,0 +1,37 @@
+package quorum
+
+// simHints is where the search for broken rules begins, by the rules' names. Where histories
+// have changed since, it goes on from there. This file is written by
+// go test ./quorum -run TestEachBrokenRuleIsNoticed -sim.search -timeout 1h
+var simHints = map[string]hint{
+	"grant before the journal has it":                                             {30, 30},
+	"take a pending lease for none":                                               {1, 1},
+	"let ops run on names that are being changed":                                 {2, 2},
+	"give out numbers that the journal did not allow":                             {1, 1},
+	"let the end of a lease erase the change that follows":                        {360, 360},
+	"let an undecided copy end before what it replaces":                           {798, 798},
+	"grant what has no validity left":                                             {2, 2},
+	"rule 1: count votes whatever the book says":                                  {61, 61},
+	"rule 2: count what an older epoch said":                                      {217, 217},
+	"rule 3: sign before every lease is back":                                     {61, 61},
+	"rule 4: put our lease over somebody else's":                                  {2291, 2291},
+	"rule 5: ask a store that not every peer has signed":                          {61, 61},
+	"rule 5: take a silent peer for dead at once":                                 {61, 61},
+	"rule 5: believe in peers that may have missed a jump":                        {958, 958},
+	"rule 6: believe in signatures of an earlier incarnation":                     {430, 430},
+	"rule 7: sign with an empty journal":                                          {96, 96},
+	"rule 8: take numbers that others may have passed":                            {2, 2},
+	"rule 8: let a lease go when a newer copy is seen":                            {25, 25},
+	"rule 9: serve beside those who are not on the list":                          {202, 202},
+	"rule 10: put back without looking for a notice":                              {5597, 5597},
+	"rule 10: deny by the own table":                                              {2, 2},
+	"rule 11: take up another list of stores at once":                             {18, 18},
+	"section 3: let an extension keep its version":                                {2, 2},
+	"rule 1: let votes stand of a store that forgot since":                        {271, 271},
+	"section 3: undo late by taking out, not by putting back":                     {4376, 162},
+	"section 3: replace one of two possible leases by what was made of the other": {21840, 925},
+	"section 3: answer by one of two possible leases":                             {388, 388},
+	"section 3: swap where there is no copy, or an older one":                     {382, 10},
+	"section 3: take a copy that was seen for the lease, though we have that":     {104671, 1789},
+	"rule 10: leave notices of what may never have been granted":                  {11531, 404},
+}
