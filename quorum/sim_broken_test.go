@@ -30,7 +30,7 @@ var brokenRules = []brokenRule{
 	{"rule 4: put our lease over somebody else's", breakOver, ""},
 	{"rule 5: ask a store that not every peer has signed", breakWhole, ""},
 	{"rule 5: take a silent peer for dead at once", breakOutwait, ""},
-	{"rule 5: believe in peers that may have missed a jump", breakSure, ""},
+	{"rule 5: believe in peers that may have missed a jump", breakSure, "clocks"},
 	{"rule 6: believe in signatures of an earlier incarnation", breakIncarnation, ""},
 	{"rule 7: sign with an empty journal", breakFresh, ""},
 	{"rule 8: take numbers that others may have passed", breakMarks, ""},

@@ -17,7 +17,7 @@ var simHints = map[string]hint{
 	"rule 4: put our lease over somebody else's":                                  {2291, 2291},
 	"rule 5: ask a store that not every peer has signed":                          {61, 61},
 	"rule 5: take a silent peer for dead at once":                                 {61, 61},
-	"rule 5: believe in peers that may have missed a jump":                        {958, 958},
+	"rule 5: believe in peers that may have missed a jump":                        {3665, 159},
 	"rule 6: believe in signatures of an earlier incarnation":                     {430, 430},
 	"rule 7: sign with an empty journal":                                          {96, 96},
 	"rule 8: take numbers that others may have passed":                            {2, 2},
