@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"holdfast/quorum"
 	"holdfast/quorum/storetest"
 )
@@ -141,4 +143,70 @@ func TestAServerThatHangsUpIsNoticedByWhoWaits(t *testing.T) {
 	if answered, err := s.Receive(time.Now().Add(time.Minute)); !answered || err == nil || !votes[0].Unsent {
 		t.Errorf("answered %t, %v, vote %+v, want that nothing was sent", answered, err, votes[0])
 	}
+}
+
+// BenchmarkWayThere is what it costs to have three stores asked at the same moment,
+// by goroutines that each wait for something to send, or by whoever asks.
+func BenchmarkWayThere(b *testing.B) {
+	for _, how := range []string{"by goroutines", "by whoever asks"} {
+		b.Run(how, func(b *testing.B) {
+			var ask []func()
+			answered := make(chan error, 3)
+			for range 3 {
+				s, err := New("redis://" + storetest.StartRedis(b).Addr())
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer s.Close()
+				if _, err := s.Connect(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+				requests, votes := []quorum.Request{{Action: quorum.Read, Name: "orders"}}, make([]quorum.Vote, 1)
+				if how == "by goroutines" {
+					wake := make(chan struct{}, 1)
+					defer close(wake)
+					go func() { // ends with the channel
+						for range wake {
+							ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+							answered <- s.Do(ctx, requests, votes)
+							cancel()
+						}
+					}()
+					ask = append(ask, func() { wake <- struct{}{} })
+					continue
+				}
+				go func() { // ends with the store
+					for {
+						_, err := s.Receive(time.Now().Add(time.Minute))
+						if answered <- err; err != nil {
+							return
+						}
+					}
+				}()
+				ask = append(ask, func() { s.Send(requests, votes, time.Minute) })
+			}
+			before := spent(b)
+			for b.Loop() {
+				for _, f := range ask {
+					f()
+				}
+				for range ask {
+					if err := <-answered; err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			b.ReportMetric(float64((spent(b)-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
+		})
+	}
+}
+
+// spent returns the CPU time that we have used.
+func spent(b *testing.B) time.Duration {
+	b.Helper()
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
