@@ -43,6 +43,9 @@ func serve(ctx context.Context, c conf.Config, out, logs io.Writer) error {
 	defer stop()
 	housekeeping.Go(func() { giveBack(ctx) })
 	log := logger(c, logs)
+	if err := restMonitor(); err != nil {
+		log.Debug("monitor", "why", err)
+	}
 	strategy, err := quorum.ParseStrategy(c.Strategy)
 	if err != nil {
 		return err
