@@ -21,6 +21,7 @@ func (l *lane) serve(ctx context.Context) (served bool, err error) {
 			l.deliver(err)
 		}
 		if err != nil {
+			l.recall()
 			return served, err
 		}
 		served, rested = served || answered, !answered
@@ -52,11 +53,25 @@ func (l *lane) look(closing, rested bool) (until time.Time, closed bool) {
 	return time.Now().Add(max(due, time.Millisecond)), false
 }
 
-// shut has no batch sent any more.
-func (l *lane) shut() {
+// recall ends a batch that somebody has taken before he could know that the
+// connection is gone, and may be about to send.
+func (l *lane) recall() {
+	for busy := l.shut(); busy; {
+		answered, err := l.store.Receive(time.Now().Add(time.Millisecond))
+		if answered {
+			l.deliver(err)
+			return
+		}
+		<-time.After(time.Millisecond)
+	}
+}
+
+// shut has no batch sent any more, and reports whether one is under way.
+func (l *lane) shut() (busy bool) {
 	l.keeper.mu.Lock()
 	defer l.keeper.mu.Unlock()
 	l.open, l.awake = false, false
+	return l.busy
 }
 
 // take makes the next batch, if one may be sent and there is anything to ask, and
@@ -139,7 +154,7 @@ func (l *lane) deliver(err error) {
 	clear(l.votes)
 	l.asks, l.requests, l.votes = l.asks[:0], l.requests[:0], l.votes[:0]
 	l.busy = false
-	if l.open = err == nil; len(l.queue) > 0 {
+	if l.open = l.open && err == nil; len(l.queue) > 0 {
 		l.stir()
 	}
 	k.leave()

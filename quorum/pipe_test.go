@@ -18,10 +18,19 @@ type tube struct {
 	batches    chan func() error
 	interrupts chan struct{}
 	hangUp     chan error
+	atHangUp   func()      // called when somebody has been told, but has not returned
+	lost       atomic.Bool // it was connected to anew with a batch under way
+}
+
+func (p *tube) Connect(ctx context.Context) (string, error) {
+	if len(p.batches) > 0 {
+		p.lost.Store(true)
+	}
+	return p.Store.Connect(ctx)
 }
 
 func newTube(s quorum.Store) *tube {
-	return &tube{Store: s, batches: make(chan func() error, 1), interrupts: make(chan struct{}, 1), hangUp: make(chan error)}
+	return &tube{Store: s, batches: make(chan func() error, 1), interrupts: make(chan struct{}, 1), hangUp: make(chan error), atHangUp: func() {}}
 }
 
 func (p *tube) Send(requests []quorum.Request, votes []quorum.Vote, patience time.Duration) {
@@ -40,6 +49,7 @@ func (p *tube) Receive(until time.Time) (answered bool, err error) {
 	case do := <-p.batches:
 		return true, do()
 	case err := <-p.hangUp:
+		p.atHangUp()
 		return false, err
 	case <-p.interrupts:
 	case <-timer.C:
@@ -106,6 +116,25 @@ func TestAStoreThatHangsUpWhileNothingIsAskedIsConnectedToAgain(t *testing.T) {
 		p.hangUp <- errors.New("the server hung up")
 		pass(100 * time.Millisecond)
 		h.has(0, "orders", "token") // it is back, and the copy too
+		h.takes(0, acquiring("parcels", "token", time.Minute), quorum.Changed)
+	})
+}
+
+func TestABatchThatIsSentWhileTheConnectionGoesIsEndedFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p *tube
+		h := openHouse(t, 1, func(_ *house, o *quorum.Options) {
+			p = newTube(o.Members[0].Store)
+			o.Members[0].Store = p
+		})
+		pass(100 * time.Millisecond)
+		var done <-chan quorum.Result
+		p.atHangUp = func() { done = h.begin(acquiring("orders", "token", time.Minute)) }
+		p.hangUp <- errors.New("the server hung up")
+		pass(100 * time.Millisecond)
+		if r := <-done; r.Outcome != quorum.Changed || p.lost.Load() {
+			t.Errorf("it ended as %v (%v), left behind %t, want what the store said", r.Outcome, r.Err, p.lost.Load())
+		}
 		h.takes(0, acquiring("parcels", "token", time.Minute), quorum.Changed)
 	})
 }

@@ -159,12 +159,14 @@ func (s *Store) failed(err error) (answered bool, _ error) {
 	f.mu.Lock()
 	b := f.batch
 	f.mu.Unlock()
-	if b != nil {
-		b.err = err
-		return true, s.settle(b)
-	}
 	s.drop()
-	return false, s.asking(err)
+	if b == nil {
+		return false, s.asking(err)
+	}
+	if b.link == nil {
+		b.err = err
+	} // else it may have been sent before the connection went
+	return true, s.settle(b)
 }
 
 // writeRest writes what Send has left.
