@@ -177,6 +177,7 @@ func (s *Store) writeRest(b *flowing) error {
 	b.link.conn.SetDeadline(b.deadline)
 	s.flow.mu.Unlock()
 	_, err := b.link.conn.Write(rest)
+	b.link.conn.SetWriteDeadline(time.Time{}) // Send has none
 	return err
 }
 

@@ -210,3 +210,24 @@ func spent(b *testing.B) time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// The patience for a batch that Receive wrote is over when the next one is sent, and
+// has nothing to say of that.
+func TestThePatienceForALongBatchEndsWithIt(t *testing.T) {
+	server := storetest.StartRedis(t)
+	s := mustOpen(t, "redis://"+server.Addr())
+	mustConnect(t, s)
+	const patience = 500 * time.Millisecond
+	start := time.Now()
+	votes := make([]quorum.Vote, 1)
+	s.Send(swapping("long", strings.Repeat("v", 2*sendMost)), votes, patience)
+	mustReceive(t, s)
+	if answered, err := s.Receive(start.Add(patience + 10*time.Millisecond)); answered || err != nil {
+		t.Fatalf("answered %t, %v, want nothing until the patience is over", answered, err)
+	}
+	s.Send(swapping("orders", "token"), votes, time.Minute)
+	mustReceive(t, s)
+	if votes[0].Verdict != quorum.Granted {
+		t.Errorf("vote %+v, want granted", votes[0])
+	}
+}
