@@ -123,9 +123,7 @@ func (l *lane) take() bool {
 // send sends what was taken.
 func (l *lane) send() { l.store.Send(l.requests, l.votes, l.keeper.opts.Timeout) }
 
-// deliver hands the votes of a batch to the core, and has the next one sent: where
-// many ask, a while later, so that more of them go out together. A batch costs us and
-// the store as much as some twenty asks in it.
+// deliver hands the votes of a batch to the core, and has the next one sent.
 func (l *lane) deliver(err error) {
 	k, asks, votes := l.keeper, l.asks, l.votes
 	if k.opts.Observer != nil {
@@ -141,13 +139,9 @@ func (l *lane) deliver(err error) {
 		}
 	}
 	k.mu.Lock()
-	many := 0 // that clients ask for, and not upkeep
 	for i, ask := range asks {
 		if ask.why == whyVote {
 			l.counts[votes[i].Verdict]++
-		}
-		if ask.why == whyVote || ask.why == whyTakeOut {
-			many++
 		}
 	}
 	var reading *Vote
@@ -159,12 +153,8 @@ func (l *lane) deliver(err error) {
 	clear(l.requests)
 	clear(l.votes)
 	l.asks, l.requests, l.votes = l.asks[:0], l.requests[:0], l.votes[:0]
-	if l.open = l.open && err == nil; l.open && !l.closing && many >= laneMany {
-		k.leave()
-		time.Sleep(min(time.Duration(many)*lanePause, laneMoment))
-		k.mu.Lock()
-	}
-	if l.busy = false; len(l.queue) > 0 {
+	l.busy = false
+	if l.open = l.open && err == nil; len(l.queue) > 0 {
 		l.stir()
 	}
 	k.leave()

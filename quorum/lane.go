@@ -43,15 +43,13 @@ type lane struct {
 }
 
 const (
-	laneQueue   = 1 << 16               // asks that may wait for one store,
-	laneBytes   = 64 << 20              // and bytes of them
-	laneBatch   = 1024                  // of them go out together,
-	batchBytes  = 1 << 20               // and bytes of them: what a store can do within its timeout
-	laneChores  = 256                   // of upkeep beside them
-	laneIdle    = 128                   // asks that may wait for one that somebody waits for,
-	laneMoment  = time.Millisecond      // and for how long
-	laneMany    = 8                     // asks in a batch, behind which the next one waits,
-	lanePause   = 30 * time.Microsecond // for each of them so long, and for a moment at the most
+	laneQueue   = 1 << 16          // asks that may wait for one store,
+	laneBytes   = 64 << 20         // and bytes of them
+	laneBatch   = 1024             // of them go out together,
+	batchBytes  = 1 << 20          // and bytes of them: what a store can do within its timeout
+	laneChores  = 256              // of upkeep beside them
+	laneIdle    = 128              // asks that may wait for one that somebody waits for,
+	laneMoment  = time.Millisecond // and for how long
 	probeEvery  = 50 * time.Millisecond
 	connectMost = 2 * time.Second
 	watchMost   = 10 * time.Second

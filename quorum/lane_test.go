@@ -263,35 +263,3 @@ func TestWhatIsLetGoIsTakenOutBeforeTheKeeperIsClosed(t *testing.T) {
 		h.has(0, "orders", "")
 	})
 }
-
-func TestBehindALargeBatchMoreComeTogether(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var s *tap
-		h := openHouse(t, 1, func(_ *house, o *quorum.Options) {
-			s = &tap{Store: o.Members[0].Store}
-			o.Members[0].Store = s
-		})
-		pass(10 * time.Millisecond)
-		h.fakes[0].Delay(time.Millisecond)
-		begin := func(names ...string) {
-			for _, name := range names {
-				h.begin(acquiring(name, "token", time.Minute))
-			}
-			pass(100 * time.Microsecond)
-		}
-		many := strings.Split("abcdefghij", "")
-		begin("first")
-		begin(many...) // sent when the first is answered
-		pass(1900 * time.Microsecond)
-		begin("second") // just after they are
-		begin("third")
-		pass(2 * time.Millisecond)
-		begin("fourth") // behind a small batch at once
-		begin("fifth")
-		pass(10 * time.Millisecond)
-		want := [][]string{{"first"}, many, {"second", "third"}, {"fourth"}, {"fifth"}}
-		if !reflect.DeepEqual(s.batches, want) {
-			t.Errorf("batches %q, want %q", s.batches, want)
-		}
-	})
-}
