@@ -168,8 +168,8 @@ func (l *simLoner) share() (string, *Op) {
 }
 
 // aloneIn runs the history of a seed in which nobody contends.
-func aloneIn(seed uint64) (*world, *simLoner) {
-	w := newWorld(seed, breakPeers)
+func aloneIn(seed uint64, breaks breakage) (*world, *simLoner) {
+	w := newWorld(seed, breaks)
 	w.cfg.MaxTTL = time.Hour
 	for _, n := range w.nodes {
 		// Where all must agree, an attempt that was denied is in the way until it is undone.
@@ -188,7 +188,7 @@ func aloneIn(seed uint64) (*world, *simLoner) {
 // A peer whose store is slow must not be told that there was somebody else.
 func TestWhoIsAloneIsToldExactlyWhatCameOfIt(t *testing.T) {
 	if *simSeed != 0 {
-		w, _ := aloneIn(*simSeed)
+		w, _ := aloneIn(*simSeed, max(breakage(*simBreaks), breakPeers))
 		t.Logf("seed %d:\n%s", *simSeed, strings.Join(w.trace, "\n"))
 		if len(w.wrong) > 0 {
 			t.Errorf("seed %d: %s", *simSeed, w.wrong[0])
@@ -200,7 +200,7 @@ func TestWhoIsAloneIsToldExactlyWhatCameOfIt(t *testing.T) {
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
 			for seed := next.Add(1); seed <= int64(*simAlone) && !t.Failed(); seed = next.Add(1) {
-				w, l := aloneIn(uint64(seed))
+				w, l := aloneIn(uint64(seed), breakPeers)
 				if done.Add(int64(l.done)); len(w.wrong) > 0 {
 					t.Errorf("seed %d (go test ./quorum -run %s -sim.seed %d -v): %s\n%s", seed, t.Name(), seed, w.wrong[0], w.story())
 				}

@@ -34,9 +34,17 @@ var soloStorms = []storm{
 	{name: "one cut from one", every: 300 * time.Millisecond, blow: (*world).cutOne, slow: 0.1},
 }
 
+// Everything forgets at once, and somebody who does not know what came of his last
+// change comes back to put his leases there.
+var wreck = storm{name: "wrecks", every: 1500 * time.Millisecond, blow: (*world).wreckAll, slow: 0.3, lag: 0.1}
+
 // brew has some histories be stormy.
 func (w *world) brew() {
 	solo := len(w.nodes) == 1
+	if w.wrecks && !solo && w.direct == nil && !w.faithful {
+		w.rage(&wreck)
+		return
+	}
 	if w.direct != nil && !solo || w.faithful || w.rng.IntN(4) > 0 {
 		return
 	}
@@ -46,10 +54,14 @@ func (w *world) brew() {
 	if solo {
 		kinds = soloStorms
 	}
-	w.storm = &kinds[w.rng.IntN(len(kinds))]
+	w.rage(&kinds[w.rng.IntN(len(kinds))])
+}
+
+func (w *world) rage(s *storm) {
+	w.storm = s
 	w.patience = 100 * time.Millisecond // and clients are in a hurry
 	for _, n := range w.nodes {
-		if !solo {
+		if len(w.nodes) > 1 {
 			n.cfg.Peek = peekEvery
 		}
 	}
@@ -112,6 +124,15 @@ func (w *world) cutOrCrash() {
 		w.crashOne()
 	} else {
 		w.cutOne()
+	}
+}
+
+func (w *world) wreckAll() {
+	for range 1 + w.rng.IntN(2) {
+		w.after(w.upTo(50*time.Millisecond), w.crashOne)
+	}
+	for _, s := range w.stores {
+		w.after(w.upTo(50*time.Millisecond), func() { w.flush(s) })
 	}
 }
 
