@@ -55,7 +55,7 @@ fuzz:
 	while read -r package name; do $(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZ) "$$package"; done
 
 torture: tools
-	$(GO) test -timeout 3h -run 'TestNoSchedule|TestEachBroken|TestTheSearch' ./quorum -v -sim.runs $(RUNS) -sim.search
+	$(GO) test -timeout 3h -run 'TestNoSchedule|TestEachBroken|TestTheSearch' ./quorum -v -sim.runs $(RUNS)
 	TORTURE_TIME=$(TORTURE) TORTURE_OUT=$(CURDIR)/torture-out $(GO) test -timeout 3h -run 'Torture' ./integration -v
 
 # In a network of its own, where nobody else has Redis's port.

@@ -35,6 +35,5 @@ const (
 	breakUnsure      // rule 10: leave notices of what may never have been granted
 	breakBackfill    // section 3: undo late by taking out, not by putting back
 	breakAdopt       // section 3: take a copy that was seen for the lease, though we have that
-	breakDoubt       // section 3: replace the one of two possible leases by what was made of the other
 	breakRivals      // section 3: answer by the one of two possible leases
 )

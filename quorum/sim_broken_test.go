@@ -42,7 +42,6 @@ var brokenRules = []brokenRule{
 	{"section 3: let an extension keep its version", breakVersion, ""},
 	{"rule 1: let votes stand of a store that forgot since", breakVoid, ""},
 	{"section 3: undo late by taking out, not by putting back", breakBackfill, "crowd"},
-	{"section 3: replace one of two possible leases by what was made of the other", breakDoubt, "slow disks"},
 	{"section 3: answer by one of two possible leases", breakRivals, ""},
 	{"section 3: swap where there is no copy, or an older one", breakStrict, "crowd"},
 	{"section 3: take a copy that was seen for the lease, though we have that", breakAdopt, "a crowd, slow links"},

@@ -83,7 +83,7 @@ func (c *Core) givesWay(a *attempt, ask *Ask, vote Vote, leftover bool) bool {
 	switch {
 	case vote.Mark != 0 || forbids(vote, ask):
 		return false
-	case c.inDoubt(ask.Name, vote.Found) || c.older(a, ask, vote.Found):
+	case c.older(a, ask, vote.Found):
 		return true
 	case c.peered() && a.next[ask.part] != nil && a.parts[ask.part].Prev != nil:
 		return false
@@ -165,14 +165,6 @@ func (c *Core) mayGo(name string, found *Copy) bool {
 	s := c.slots[name]
 	granted := s != nil && s.lease != nil && !s.unsure
 	return !c.peered() || found.Fence == found.Version || granted && found.Version < s.lease.Version
-}
-
-// inDoubt reports whether a copy is one of two of which a crash left open which one
-// is the lease's. It may be replaced only where that is not so: what was made of the
-// one must not take the place of the other.
-func (c *Core) inDoubt(name string, found *Copy) bool {
-	s := c.slots[name]
-	return c.breaks&breakDoubt != 0 && s != nil && s.or != nil && found != nil && (found.Version == s.lease.Version || found.Version == s.or.Version)
 }
 
 // straggler takes an answer that came after the decision. If the change was
