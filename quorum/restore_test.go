@@ -177,6 +177,24 @@ func TestAChangeInDoubtLeavesWhatAStoreHas(t *testing.T) {
 	}
 }
 
+// Nor is it put where there is nothing. That would be in the way of who took the lock since,
+// if a store's clock jumped while nobody was there to see it.
+func TestAChangeInDoubtIsNotPutBack(t *testing.T) {
+	g, _, _ := inDoubt(t, "one three")
+	g.sign("p0", g.each()...) // before the crash
+	g.gather()
+	for range 5 {
+		g.pass(auditEvery)
+		g.rest()
+		g.beat(g.each()...)
+	}
+	for i := range g.stores {
+		if s := g.mine(i); s.Phase != Signed || g.at(i, "orders") != "" {
+			t.Errorf("store %d has %q and the book %v, want nothing there, and it signed", i, g.at(i, "orders"), s)
+		}
+	}
+}
+
 // A store that forgot does not know which of the two it had, nor what a peer made
 // of the one, who would take the other for what came after that: it has no word
 // until all are over.

@@ -385,10 +385,14 @@ func (c *Core) plant(now Time, store int, s *slot, why purpose) *Ask {
 		if s.adopted {
 			return nil // if it was granted, the peer who made it puts it back
 		}
-		if w := &c.stores[store]; w.phase == Pending && !w.kept && s.unsure && s.lease.Fence != s.lease.Version {
-			// It forgot what came of this change of a lease. A peer who made another of
-			// it would take this for what came after that: so the store has no word
-			// until it is settled, or over.
+		if s.unsure && s.lease.Fence != s.lease.Version {
+			// A change of a lease that may never have been granted. Where it was forgotten
+			// what came of it, the store has no word until that is settled, or over: a peer
+			// who made another of the lease would take this for what came after that. Where
+			// nothing was, what is there is what came of it.
+			if w := &c.stores[store]; w.kept {
+				c.paid(s, 1<<store)
+			}
 			return nil
 		}
 	}
