@@ -16,6 +16,8 @@ import (
 type flow struct {
 	room flowing // for the batch under way
 
+	writing sync.Mutex // held while Send writes: the answers may come before that returns
+
 	mu          sync.Mutex
 	batch       *flowing // guarded by mu; under way, or nil
 	interrupted bool     // guarded by mu; whoever waits for nothing is to return
@@ -62,6 +64,8 @@ func (s *Store) Send(requests []quorum.Request, votes []quorum.Vote, patience ti
 	b.sent = l.begin(l.queue(requests, votes, false))
 	raw := l.rawConn()
 	now := raw != nil && len(b.sent.pipe.out) <= sendMost
+	f.writing.Lock()
+	defer f.writing.Unlock()
 	f.mu.Lock()
 	f.batch = b
 	if now {
@@ -184,7 +188,9 @@ func (s *Store) writeRest(b *flowing) error {
 // settle fills in the votes of a batch whose answers begin to come, or never will,
 // and ends it.
 func (s *Store) settle(b *flowing) error {
+	s.flow.writing.Lock() // what it writes is of the next batch soon
 	err := b.err
+	s.flow.writing.Unlock()
 	if err != nil {
 		silence(b.votes, err, true)
 	} else {
