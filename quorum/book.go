@@ -35,7 +35,7 @@ type leaf struct {
 	writeAt  Time                 // when to write the next one
 	torn     bool                 // the book is not to be believed any more, and must go
 	owing    int                  // leases that must be in the store before we sign, see slot.owed
-	kept     bool                 // while we do: our signature before that stands, so it has forgotten nothing
+	kept     bool                 // while we do: our signature before that stands, so it has forgotten nothing, unless its clock jumped unseen
 	whole    bool                 // rule 5
 	unwholes uint                 // how often it was found not to be, any more
 	waits    string               // if not whole: what for
