@@ -11,9 +11,15 @@ import (
 	"holdfast/quorum"
 )
 
-// maxLooks is how often a request looks again after somebody was quicker between
-// its look and its write.
-const maxLooks = 3
+const (
+	// maxLooks is how often a request looks after somebody was quicker between its
+	// look and its write.
+	maxLooks = 3
+	// maxMoves is how often one looks after the server alone was in the way, see
+	// [level.settle]. That lasts until a thread of the server's gets to run again,
+	// which takes a busy machine as long as dozens of looks.
+	maxMoves = 1000
+)
 
 var errQuicker = fmt.Errorf("somebody else was quicker %d times in a row", maxLooks)
 
@@ -139,12 +145,17 @@ func (c *conn) carryOut(ctx context.Context, tasks []*task) error {
 	if tasks[0].aboutBook() {
 		return c.keepBook(ctx, tasks[0])
 	}
-	for range maxLooks {
+	for looks, moves := 0, 0; looks < maxLooks && moves < maxMoves; {
 		err := c.lookAndWrite(ctx, tasks)
 		tasks = slices.DeleteFunc(tasks, func(t *task) bool { return t.done })
 		if err != nil || len(tasks) == 0 {
 			abandon([][]*task{tasks}, err)
 			return err
+		}
+		if slices.ContainsFunc(tasks, func(t *task) bool { return t.notice != nil && t.notice.moved }) {
+			moves++
+		} else {
+			looks++
 		}
 	}
 	abandon([][]*task{tasks}, errQuicker)

@@ -276,6 +276,8 @@ func TestWhatWasRaisedIsNotUnsent(t *testing.T) {
 		{"it tells one", heeding(swap("free", nil, ours("a", 1))), comesLate("c9 "), "r"},
 		{"it cannot leave the notice", leaving(swap("free", ours("a", 1), nil)), keepsNumbers("ma", says("SERVER_ERROR out of memory\r\n")), "s"},
 		{"it leaves the notice", leaving(swap("free", ours("a", 1), nil)), keepsNumbers("", nil), "r"},
+		{"it moves the notice a dozen times", leaving(swap("free", ours("a", 1), nil)), keepsTimeAfter(12), "r"},
+		{"it moves the notice each time", leaving(swap("free", ours("a", 1), nil)), keepsTimeAfter(1 << 30), "s"},
 		{"there is no number", heeding(swap("free", nil, ours("a", 1))), keepsNumbers("mg holdfast:gone:free", func(line string) (string, error) {
 			return "VA 3 c1 f0 t5 " + opaqueOf(line) + "\r\nabc\r\n", nil
 		}), "u"},
@@ -307,12 +309,30 @@ func keepsNumbers(prefix string, by func(line string) (string, error)) script {
 		case strings.HasPrefix(line, "a~"):
 			return "", nil
 		case fields[0] == "ma" && len(fields) > 4:
-			numbers[fields[1]] = strings.TrimPrefix(fields[3], "J")
+			if fields[3] != "D0" { // of what is there already
+				numbers[fields[1]] = strings.TrimPrefix(fields[3], "J")
+			}
 		case fields[0] == "mg" && numbers[fields[1]] != "":
 			n := numbers[fields[1]]
 			return fmt.Sprintf("VA %d c1 f0 t61 %s\r\n%s\r\n", len(n), opaqueOf(line), n), nil
 		}
 		return polite(line), nil
+	}
+}
+
+// keepsTimeAfter answers like a server that keeps what is raised, but says so of
+// its new time n times before it is so.
+func keepsTimeAfter(n int) script {
+	keeps := keepsNumbers("", nil)
+	return func(line string) (string, error) {
+		answer, err := keeps(line)
+		if strings.HasPrefix(line, "ma ") && strings.Contains(line, " T") {
+			n--
+		}
+		if n >= 0 {
+			answer = strings.Replace(answer, " t61 ", " t1 ", 1)
+		}
+		return answer, err
 	}
 }
 

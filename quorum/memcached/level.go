@@ -28,6 +28,7 @@ type level struct {
 	target  quorum.Number // what it is to be raised to, 0 if it is not
 	seconds int64         // how long target is to be kept; 0 is for ever
 	missed  bool          // it was to be raised and was not: somebody else was quicker
+	moved   bool          // and that was only the server, which gave the item another place
 	raised  quorum.Number // what we have raised it to, 0 if we have not
 }
 
@@ -85,8 +86,10 @@ func (l *level) command() command {
 
 // settle takes the answer to command and what was seen right behind it. The
 // answer alone would not do: when the server has to move the item elsewhere, it
-// says that the new time is set and sets it on the old item. The clock may tick
-// in between: see [seconds] for the one that was added for that.
+// says that the new time is set and sets it on the old item. It has to while
+// another of its threads holds the item, which has answered somebody who looked
+// at it and was then kept from going on. The clock may tick in between: see
+// [seconds] for the one that was added for that.
 func (l *level) settle(answer, seen *reply) {
 	target, seconds := l.target, l.seconds
 	l.take(seen)
@@ -95,8 +98,10 @@ func (l *level) settle(answer, seen *reply) {
 	case l.err != nil:
 	case answer.err != nil:
 		l.err = answer.err
-	case answer.outcome != done, l.stands < target, l.stands == target && seconds > 0 && !l.lasts(seconds-1):
+	case answer.outcome != done, l.stands < target:
 		l.missed = true
+	case l.stands == target && seconds > 0 && !l.lasts(seconds-1):
+		l.missed, l.moved = true, true
 	default:
 		l.raised = target
 	}
