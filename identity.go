@@ -23,8 +23,12 @@ func identify(journal *persist.Journal, c conf.Config, now configuration) (quoru
 	if err != nil || len(now.Stores) == 0 {
 		return quorum.Identity{}, err
 	}
+	boot, err := quorum.BootID()
+	if err != nil {
+		return quorum.Identity{}, err
+	}
 	return quorum.Identity{
-		ID: id, Instance: journal.Instance(), Peers: now.Peers, Print: now.print(), New: c.New, Nonce: nonce,
+		ID: id, Instance: journal.Instance(), Peers: now.Peers, Print: now.print(), New: c.New, Boot: boot, Nonce: nonce,
 	}, nil
 }
 

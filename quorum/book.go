@@ -35,13 +35,14 @@ type leaf struct {
 	writeAt  Time                 // when to write the next one
 	torn     bool                 // the book is not to be believed any more, and must go
 	owing    int                  // leases that must be in the store before we sign, see slot.owed
-	kept     bool                 // while we do: our signature before that stands, so it has forgotten nothing, unless its clock jumped unseen
+	kept     bool                 // while we do: our signature before that stands, so it has forgotten nothing
 	whole    bool                 // rule 5
 	unwholes uint                 // how often it was found not to be, any more
 	waits    string               // if not whole: what for
 	lookAt   Time                 // when to look anew whether it is whole, though the book is the same
 	strange  string               // the difference that forbids to serve, "" if there is none
 	read     bool                 // it was read in this life of the proxy
+	clock    *ClockReading        // of the store, as last read; nil: it has none that can be set
 	peekAt   Time                 // when to read it again if nothing else does
 	once     bool                 // our signature has stood there in this life of the proxy
 	peers    []glimpse
@@ -64,6 +65,7 @@ func (c *Core) Answered(now Time, store int, asks []*Ask, votes []Vote, reading 
 	switch {
 	case reading == nil:
 	case reading.Verdict == Granted:
+		c.stores[store].clock = reading.Clock
 		c.opened(now, store, reading.Book)
 	case c.breaks&breakUnread == 0:
 		// Rule 1: a vote counts only if its batch ended with a reading of the book.

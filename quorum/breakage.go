@@ -36,4 +36,5 @@ const (
 	breakBackfill    // section 3: undo late by taking out, not by putting back
 	breakAdopt       // section 3: take a copy that was seen for the lease, though we have that
 	breakRivals      // section 3: answer by the one of two possible leases
+	breakPace        // rule 6: let a signature stand though the store's clock may have jumped unseen
 )

@@ -24,6 +24,7 @@ type Identity struct {
 	Instance string        // made with the journal
 	Peers    []string      // ids of the other proxies over the same stores, sorted; none: solo
 	Print    string        // stores, strategy and max-ttl, in words: the same for all peers
+	Boot     string        // names the time that the clock counts from, see [BootID]; "" if unknown
 	New      bool          // an operator says that the journal of an earlier proxy of this id is lost for good
 	Nonce    func() string // returns another string each time, for ever and everywhere
 }

@@ -21,7 +21,7 @@ const groupTTL = time.Minute // the longest lease there is in a group
 func groupConfig(stores int) Config {
 	cfg, nonces := deskConfig(stores), 0
 	cfg.MaxTTL, cfg.Author = groupTTL, 1
-	cfg.Identity = Identity{ID: "p0", Instance: "i0", Peers: []string{"p1", "p2"}, Print: "these stores", Nonce: func() string {
+	cfg.Identity = Identity{ID: "p0", Instance: "i0", Peers: []string{"p1", "p2"}, Print: "these stores", Boot: "boot", Nonce: func() string {
 		nonces++
 		return fmt.Sprint("n", nonces)
 	}}
@@ -104,7 +104,7 @@ func (g *group) signature(id string, store int, alter ...func(*Signature)) strin
 	others := slices.DeleteFunc([]string{"p0", "p1", "p2"}, func(p string) bool { return p == id })
 	s := Signature{
 		Phase: Signed, Nonce: fmt.Sprint("of ", id, " at ", int64(g.now)), Instance: "i" + id[1:], Incarnation: process(g.lives[store]),
-		Peers: others, Config: "these stores", Beat: 1,
+		Peers: others, Config: "these stores", Beat: 1, Clock: g.stores[store].shows(g.now), Boot: "boot",
 	}
 	for _, f := range alter {
 		f(&s)

@@ -73,15 +73,31 @@ func (c *Core) line(w *witness, phase Phase) string {
 	s := Signature{
 		Phase: phase, Nonce: w.nonce, Instance: c.cfg.Instance, Incarnation: process(w.incarnation),
 		Peers: c.cfg.Peers, Seen: c.seen, Config: c.cfg.Print, Mark: MakeNumber(c.count, c.cfg.Author), Beat: w.beats,
+		Clock: w.clock, Boot: c.cfg.Boot,
 	}
 	if phase == Pending {
 		// The signature of before a restart of ours stays as long as it is true: the
 		// others need not stop while we look after the copies.
-		if old, err := ParseSignature(w.line); err == nil && old.Phase == Signed && old.Instance == s.Instance && old.Incarnation == s.Incarnation {
+		if old, err := ParseSignature(w.line); err == nil && old.Phase == Signed && old.Instance == s.Instance && old.Incarnation == s.Incarnation && c.keptPace(old, s) {
 			s.Phase, s.Nonce, s.Next = Signed, old.Nonce, w.nonce
 		}
 	}
 	return s.String()
+}
+
+// keptPace reports whether a store's clock is known not to have jumped between two
+// signatures of ours. Copies may have run out too early, and where nobody was there
+// to see it, each that comes back finds it out from its own signature.
+//
+// Alone we need not know: where our copies are missing, our table has them.
+func (c *Core) keptPace(old, s Signature) bool {
+	switch {
+	case !c.peered() || c.breaks&breakPace != 0:
+		return true
+	case old.Clock == nil || s.Clock == nil:
+		return old.Clock == s.Clock // a store without
+	}
+	return old.Boot != "" && old.Boot == s.Boot && old.Clock.Jump(*s.Clock) == 0
 }
 
 // inscribed takes the answer to that.

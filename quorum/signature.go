@@ -33,6 +33,11 @@ type Signature struct {
 	Config      string   `json:"config"`                // stores, strategy and max-ttl, in words
 	Mark        Number   `json:"mark"`                  // no number of the signer's was above it when it was written
 	Beat        uint64   `json:"beat"`                  // goes up while the signer lives
+	// Clock is what the store's clock showed when it was written, by the signer's,
+	// which counted from Boot. So the signer itself can tell whether that jumped
+	// while it was away.
+	Clock *ClockReading `json:"clock,omitempty"`
+	Boot  string        `json:"boot,omitempty"`
 }
 
 // String returns the line as it stands in a book.

@@ -379,6 +379,13 @@ func TestTheOldSignatureStandsUntilTheNextOneDoes(t *testing.T) {
 		{"of another incarnation", func(s *Signature) { s.Incarnation = "before" }, false},
 		{"of another instance", func(s *Signature) { s.Instance = "lost" }, false},
 		{"pending", func(s *Signature) { s.Phase = Pending }, false},
+		{"an hour ago", func(s *Signature) { shownBefore(s, time.Hour, time.Hour) }, true},
+		{"an hour ago, as the clock drifts", func(s *Signature) { shownBefore(s, time.Hour, time.Hour+30*time.Second) }, true},
+		{"before its clock jumped ahead", func(s *Signature) { shownBefore(s, time.Second, time.Minute) }, false},
+		{"before its clock jumped back", func(s *Signature) { shownBefore(s, time.Minute, time.Second) }, false},
+		{"before we were booted", func(s *Signature) { s.Boot = "before" }, false},
+		{"before nobody knows what", func(s *Signature) { s.Boot = "" }, false},
+		{"without a clock", func(s *Signature) { s.Clock = nil }, false},
 	} {
 		g := openGroup(t, groupConfig(1), groupPast(ofJournal("orders", "one", 500, groupTTL)))
 		g.stores[0].book["p0"] = g.signature("p0", 0, c.alter)
@@ -400,6 +407,12 @@ func TestTheOldSignatureStandsUntilTheNextOneDoes(t *testing.T) {
 			t.Errorf("%s: the book has %v, want a signature of this life", c.what, s)
 		}
 	}
+}
+
+// shownBefore has a signature be made when so much less had passed by our clock, and
+// by the store's.
+func shownBefore(s *Signature, ours, its time.Duration) {
+	s.Clock.Before, s.Clock.After, s.Clock.Shown = s.Clock.Before.Add(-ours), s.Clock.After.Add(-ours), s.Clock.Shown-its
 }
 
 func TestAnOutdatedLineOfAStrangerIsStruck(t *testing.T) {

@@ -32,6 +32,7 @@ var brokenRules = []brokenRule{
 	{"rule 5: take a silent peer for dead at once", breakOutwait, ""},
 	{"rule 5: believe in peers that may have missed a jump", breakSure, "clocks"},
 	{"rule 6: believe in signatures of an earlier incarnation", breakIncarnation, ""},
+	{"rule 6: let a signature stand whose store's clock may have jumped unseen", breakPace, "unseen"},
 	{"rule 7: sign with an empty journal", breakFresh, ""},
 	{"rule 8: take numbers that others may have passed", breakMarks, ""},
 	{"rule 8: let a lease go when a newer copy is seen", breakSight, ""},

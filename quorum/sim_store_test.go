@@ -14,8 +14,9 @@ type simStore struct {
 	simMemory
 	saved       simMemory // as it was on disk some time ago
 	incarnation int
-	jumps       int     // of its clock
-	rate        float64 // of its clock, against ours
+	jumps       int           // of its clock
+	ahead       time.Duration // which they made together
+	rate        float64       // of its clock, against ours
 	dead        bool
 	twice       bool        // it keeps copies twice
 	blank       bool        // it lost its data while a proxy was about to leave it
@@ -52,6 +53,7 @@ func (m simMemory) clone() simMemory {
 // jump sets the store's clock forward, or back.
 func (s *simStore) jump(by time.Duration) {
 	s.jumps++
+	s.ahead += by
 	for _, copies := range s.each() {
 		for name, c := range copies {
 			c.until = c.until.Add(-by)
@@ -62,6 +64,11 @@ func (s *simStore) jump(by time.Duration) {
 		g.until = g.until.Add(-by)
 		s.gone[name] = g
 	}
+}
+
+// shows returns what a proxy reads of its clock.
+func (s *simStore) shows(now Time) *ClockReading {
+	return &ClockReading{Shown: time.Duration(float64(now)*s.rate) + s.ahead, Before: now, After: now}
 }
 
 // each returns the copies, and the second ones.
@@ -109,7 +116,7 @@ func (s *simStore) put(now Time, name string, c *Copy, ttl time.Duration) {
 func (s *simStore) do(now Time, r Request) Vote {
 	switch r.Action {
 	case ReadBook:
-		return Vote{Verdict: Granted, Book: maps.Clone(s.book)}
+		return Vote{Verdict: Granted, Book: maps.Clone(s.book), Clock: s.shows(now)}
 	case Sign:
 		return s.sign(r)
 	case Tear:

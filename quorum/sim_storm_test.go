@@ -38,11 +38,17 @@ var soloStorms = []storm{
 // change comes back to put his leases there.
 var wreck = storm{name: "wrecks", every: 1500 * time.Millisecond, blow: (*world).wreckAll, slow: 0.3, lag: 0.1}
 
+// Every proxy is away when a clock jumps, and all come back with what they knew.
+var unseen = storm{name: "jumps unseen", every: 1500 * time.Millisecond, blow: (*world).jumpUnseen, slow: 0.1, lag: 0.3}
+
+// rareStorms are those of histories by the last two digits of their seeds.
+var rareStorms = map[uint64]*storm{77: &wreck, 78: &unseen}
+
 // brew has some histories be stormy.
 func (w *world) brew() {
 	solo := len(w.nodes) == 1
-	if w.wrecks && !solo && w.direct == nil && !w.faithful {
-		w.rage(&wreck)
+	if w.rare != nil && !solo && w.direct == nil && !w.faithful {
+		w.rage(w.rare)
 		return
 	}
 	if w.direct != nil && !solo || w.faithful || w.rng.IntN(4) > 0 {
@@ -133,6 +139,15 @@ func (w *world) wreckAll() {
 	}
 	for _, s := range w.stores {
 		w.after(w.upTo(50*time.Millisecond), func() { w.flush(s) })
+	}
+}
+
+func (w *world) jumpUnseen() {
+	for _, n := range w.nodes {
+		w.crash(n)
+	}
+	for _, s := range w.stores {
+		w.setClock(s, w.upTo(w.cfg.MaxTTL))
 	}
 }
 

@@ -51,7 +51,7 @@ func newWorld(seed uint64, breaks breakage) *world {
 		n = []int{1, 3, 3, 3, 5}[rng.IntN(5)]
 	}
 	w := &world{
-		rng: rng, breaks: breaks, wrecks: seed%100 == 77, now: Time(time.Hour), patience: time.Second,
+		rng: rng, breaks: breaks, rare: rareStorms[seed%100], now: Time(time.Hour), patience: time.Second,
 		holds:  map[string][]*hold{},
 		fences: map[string]Number{},
 	}

@@ -30,7 +30,7 @@ type world struct {
 	twice    bool          // all keep copies twice
 	left     []*simStore   // that a proxy is about to leave
 	lost     *loss         // of a journal; nil: none
-	wrecks   bool          // the storm is that, if there may be any
+	rare     *storm        // that comes in this history, if any may
 	storm    *storm        // that comes again and again; nil: none
 	turn     int           // of the storm
 	patience time.Duration // of clients: about as long they do nothing

@@ -28,6 +28,7 @@ type Vote struct {
 	Gone      Number        // with Heed: the notice that is there, 0 if none
 	Mark      Number        // Refused with Mark: the number that is not below Next's, else 0
 	Book      Book          // of a ReadBook
+	Clock     *ClockReading // of a ReadBook, if copies run out by a clock that can be set: what it showed
 	Elapsed   time.Duration // from just before the request left to its answer
 	Err       error         // why the store is Silent, else nil
 	Unsent    bool          // Silent, and the request never left: the store did not act

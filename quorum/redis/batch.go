@@ -128,6 +128,11 @@ func (l *link) weigh(now reading, err error, votes []quorum.Vote) error {
 	if err := l.pace.follow(now); err != nil {
 		return void{err}
 	}
+	for i := range votes {
+		if votes[i].Book != nil {
+			votes[i].Clock = &now.ClockReading
+		}
+	}
 	return hopeless(votes)
 }
 

@@ -12,27 +12,10 @@ import (
 	"holdfast/quorum"
 )
 
-// A reading is what the store's clock showed, and the span of ours in which it
-// did: from just before the question was written to just after its answer was
-// read. The span is as wide as the round trip, so a busy machine or a slow
-// network makes a reading vague, never wrong.
+// A reading is one of the store's clock.
 type reading struct {
-	shown         time.Duration // since 1970
-	before, after quorum.Time
-	err           error // why the clock could not be read, else nil
-}
-
-// jump returns by how much the store's clock went further between two readings
-// than ours did, about, and 0 if it may have kept pace. Two rates may differ by
-// the drift that every validity allows for; what is more would let copies expire
-// too early, or too late.
-func jump(from, to reading) time.Duration {
-	least, most := to.before.Sub(from.after), to.after.Sub(from.before)
-	passed := to.shown - from.shown
-	if passed >= least-quorum.Drift(least) && passed <= most+quorum.Drift(most) {
-		return 0
-	}
-	return rounded(passed - (least+most)/2)
+	quorum.ClockReading
+	err error // why the clock could not be read, else nil
 }
 
 // rounded leaves out of a duration, at least a millisecond, what a reading is too
@@ -96,11 +79,11 @@ func (p *pace) follow(r reading) error {
 }
 
 func (p *pace) followLocked(r reading) time.Duration {
-	by := jump(p.anchor, r)
+	by := rounded(p.anchor.Jump(r.ClockReading))
 	if by != 0 {
 		p.jumps++
 	}
-	if by != 0 || r.before.Sub(p.anchor.after) >= anchorFor {
+	if by != 0 || r.Before.Sub(p.anchor.After) >= anchorFor {
 		p.anchor = r
 	}
 	return by
@@ -120,12 +103,13 @@ func (p *pace) incarnation(now session) string {
 // execTimed is exec with a reading of the store's clock behind everything else.
 func (l *link) execTimed(ctx context.Context, pipe redis.Pipeliner) (reading, error) {
 	now := pipe.Do(ctx, "TIME")
-	r := reading{before: l.pace.clock.Now()}
+	var r reading
+	r.Before = l.pace.clock.Now()
 	if err := l.exec(ctx, pipe); err != nil {
 		return reading{}, err
 	}
-	r.after = l.pace.clock.Now()
-	r.shown, r.err = sinceEpoch(now.Result())
+	r.After = l.pace.clock.Now()
+	r.Shown, r.err = sinceEpoch(now.Result())
 	return r, nil
 }
 

@@ -14,7 +14,7 @@ import (
 // at returns a reading of shown, known to within a span of ours.
 func at(shown, before, after time.Duration) reading {
 	const start = 50 * 365 * 24 * time.Hour
-	return reading{shown: start + shown, before: quorum.Time(before), after: quorum.Time(after)}
+	return reading{ClockReading: quorum.ClockReading{Shown: start + shown, Before: quorum.Time(before), After: quorum.Time(after)}}
 }
 
 func TestAJumpIsMoreThanDriftAndRoundTripsExplain(t *testing.T) {
@@ -47,7 +47,7 @@ func TestAJumpIsMoreThanDriftAndRoundTripsExplain(t *testing.T) {
 		{"from a vague one, late", at(0, 0, 200*ms), at(210*ms, 210*ms, 211*ms), 0},
 		{"from a vague one, too early", at(0, 0, 200*ms), at(5*ms, 210*ms, 211*ms), -105*ms - 500*us},
 	} {
-		if got := jump(c.from, c.to); got != c.want.Round(ms) {
+		if got := rounded(c.from.Jump(c.to.ClockReading)); got != c.want.Round(ms) {
 			t.Errorf("%s: jumped by %v, want %v", c.what, got, c.want.Round(ms))
 		}
 	}
@@ -275,4 +275,29 @@ func TestAStoreWhoseClockCannotBeReadCannotVote(t *testing.T) {
 	if _, err := store.Connect(t.Context()); err == nil || !strings.Contains(err.Error(), "read its clock: NOPERM") {
 		t.Errorf("connect without its time: %v, want NOPERM", err)
 	}
+}
+
+// A proxy that was away when the clock jumped finds it out by what it read before.
+func TestAJumpThatNobodySawShowsWithTheBook(t *testing.T) {
+	jumps(t, func(t *testing.T, by time.Duration, server *storetest.Server, shift func(time.Duration)) {
+		look := func() quorum.ClockReading {
+			store := mustOpen(t, "redis://"+server.Addr())
+			defer store.Close()
+			mustConnect(t, store)
+			clock := do(t, store, readBook())[0].Clock
+			if clock == nil || clock.After < clock.Before {
+				t.Fatalf("a reading of the book came with the reading %v of the clock", clock)
+			}
+			return *clock
+		}
+		first, second := look(), look()
+		shift(by)
+		third := look()
+		if got := first.Jump(second); got != 0 {
+			t.Errorf("jumped by %v, want 0", got)
+		}
+		if got := first.Jump(third); (got - by).Abs() > time.Second {
+			t.Errorf("jumped by %v, want %v", got, by)
+		}
+	})
 }

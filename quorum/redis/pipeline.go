@@ -140,7 +140,8 @@ func (l *link) begin(p *pipeline) sent {
 // collect reads the answers to a pipeline, and makes votes of them.
 func (l *link) collect(ctx context.Context, sent sent, requests []quorum.Request, votes []quorum.Vote) (reading, error) {
 	p, answers, err := sent.pipe, sent.answers, sent.err
-	now := reading{before: sent.before}
+	var now reading
+	now.Before = sent.before
 	for i := 0; i < p.loads && err == nil; i++ {
 		_, err = l.reply()
 	}
@@ -201,9 +202,9 @@ func (l *link) collect(ctx context.Context, sent sent, requests []quorum.Request
 		return now, void{errTooMuch}
 	}
 	l.answers = answers
-	now.after = l.pace.clock.Now()
+	now.After = l.pace.clock.Now()
 	failed, _ := clock.(error)
-	now.shown, now.err = sinceEpoch(clock, failed)
+	now.Shown, now.err = sinceEpoch(clock, failed)
 	return now, nil
 }
 
