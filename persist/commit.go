@@ -95,8 +95,11 @@ func (j *Journal) addRecord(b *pebble.Batch, r *quorum.Record, now quorum.Time) 
 			return err
 		}
 	}
+	told := r.Now
 	if r.Limit > j.limit { // it never goes back, and neither do numbers
-		j.limit = r.Limit
+		// With the time, or those who come back would take it for older than it is, and
+		// numbers would run ahead with each restart.
+		j.limit, told = r.Limit, max(told, now)
 		if err := b.Set([]byte(metaLimit), numberValue(metaLimit, uint64(r.Limit)), nil); err != nil {
 			return err
 		}
@@ -109,8 +112,8 @@ func (j *Journal) addRecord(b *pebble.Batch, r *quorum.Record, now quorum.Time) 
 	if err := j.addSeen(b, r.Seen); err != nil {
 		return err
 	}
-	if n := j.eras.current; r.Now > j.eras.known[n].last {
-		return j.setEra(b, era{boot: j.eras.known[n].boot, last: r.Now})
+	if n := j.eras.current; told > j.eras.known[n].last {
+		return j.setEra(b, era{boot: j.eras.known[n].boot, last: told})
 	}
 	return nil
 }

@@ -26,8 +26,9 @@ func (e era) goesOn(boot string, now quorum.Time) bool {
 // eras are those that records on disk count in.
 type eras struct {
 	known   map[uint64]era
-	current uint64      // the one that the clock tells now
-	begun   quorum.Time // the clock when the journal was opened
+	current uint64        // the one that the clock tells now
+	begun   quorum.Time   // the clock when the journal was opened
+	away    time.Duration // since its last checkpoint, 0 if that was of another era
 }
 
 // choose finds the era that a clock of this boot which reads now tells: the
@@ -38,7 +39,8 @@ func (e *eras) choose(boot string, now quorum.Time) (isNew bool) {
 	for n := range e.known {
 		e.current = max(e.current, n)
 	}
-	if e.known[e.current].goesOn(boot, now) {
+	if latest := e.known[e.current]; latest.goesOn(boot, now) {
+		e.away = now.Sub(latest.last)
 		return false
 	}
 	e.current++

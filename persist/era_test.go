@@ -80,12 +80,13 @@ func TestTimeWithoutUsDoesNotCountAcrossBoots(t *testing.T) {
 		boot       string
 		now        time.Duration // after it
 		passed     time.Duration // that counts
+		away       time.Duration // since the checkpoint, if that is known
 	}{
-		{"restart", 1005 * time.Second, "boot-a", 1010 * time.Second, 10 * time.Second},
-		{"reboot", 1012 * time.Second, "boot-b", 3 * time.Second, 2 * time.Second},
-		{"restart in the new boot", 4 * time.Second, "boot-b", 8 * time.Second, 5 * time.Second},
-		{"set back", 10 * time.Second, "boot-b", 9 * time.Second, 2 * time.Second},
-		{"reboot without a checkpoint of its own", 0, "boot-c", 5000 * time.Second, 0},
+		{"restart", 1005 * time.Second, "boot-a", 1010 * time.Second, 10 * time.Second, 5 * time.Second},
+		{"reboot", 1012 * time.Second, "boot-b", 3 * time.Second, 2 * time.Second, 0},
+		{"restart in the new boot", 4 * time.Second, "boot-b", 8 * time.Second, 5 * time.Second, 4 * time.Second},
+		{"set back", 10 * time.Second, "boot-b", 9 * time.Second, 2 * time.Second, 0},
+		{"reboot without a checkpoint of its own", 0, "boot-c", 5000 * time.Second, 0, 0},
 	} {
 		if step.checkpoint != 0 {
 			mustCommit(t, j, true, quorum.Record{Now: quorum.Time(step.checkpoint)})
@@ -95,6 +96,9 @@ func TestTimeWithoutUsDoesNotCountAcrossBoots(t *testing.T) {
 		opts.BootID = step.boot
 		var got quorum.History
 		j, got = mustOpen(t, "data", opts)
+		if got.Away != step.away {
+			t.Errorf("%s: away for %v, want %v", step.what, got.Away, step.away)
+		}
 		left, leftWas = left-step.passed, leftWas-step.passed
 		if len(got.Entries) != 1 || got.Entries[0].Replaced == nil {
 			t.Fatalf("%s: the journal holds %s, want one pending lease that replaces another", step.what, show(got))
@@ -124,6 +128,52 @@ func TestALeaseThatOutlivesItsTTLIsNotCutShort(t *testing.T) {
 		j, got = mustOpen(t, "data", opts)
 		if len(got.Entries) != 1 || got.Entries[0].Lease.Until.Sub(clock.Now()) != want {
 			t.Errorf("%s: %s, want %v left", boot, show(got), want)
+		}
+	}
+	mustClose(t, j)
+}
+
+// Whoever comes back has its numbers go on from the limit by the time that it was
+// away. That is counted from when the limit was written, so that many restarts in a
+// row add no more than the time that they take.
+func TestALimitIsWrittenWithTheTime(t *testing.T) {
+	fs, clock := vfs.NewMem(), clockAt(1000*time.Second)
+	opts := options(t, fs, clock)
+	j, h := mustOpen(t, "data", opts)
+	for i := range 3 {
+		clock.set(time.Duration(2+i) * 1000 * time.Second)
+		mustCommit(t, j, true, quorum.Record{Limit: h.Limit + quorum.Number(i+1)<<20})
+		mustClose(t, j)
+		clock.set(time.Duration(2+i)*1000*time.Second + 5*time.Second)
+		var got quorum.History
+		if j, got = mustOpen(t, "data", opts); got.Away != 5*time.Second {
+			t.Errorf("restart %d: away for %v, want the 5s since the limit was written", i, got.Away)
+		}
+	}
+	mustClose(t, j)
+}
+
+// After a reboot nobody knows for how long it was. With a wall clock that is right,
+// numbers are where they would be had it been here all the while.
+func TestNumbersOfANewBootFollowTheWallClock(t *testing.T) {
+	fs, clock := vfs.NewMem(), clockAt(time.Hour)
+	opts := options(t, fs, clock)
+	j, born := mustOpen(t, "data", opts)
+	for _, step := range []struct {
+		boot string
+		wall time.Duration // since the journal was made
+		want quorum.Number
+	}{
+		{"boot-a", time.Hour, born.Limit},
+		{"boot-b", time.Hour, quorum.FirstNumber(wall().Add(time.Hour), 0)},
+		{"boot-c", -time.Hour, born.Limit},
+	} {
+		mustClose(t, j)
+		clock.set(time.Duration(clock.Now()) + time.Second)
+		opts.BootID, opts.Wall = step.boot, func() time.Time { return wall().Add(step.wall) }
+		var got quorum.History
+		if j, got = mustOpen(t, "data", opts); got.Limit != step.want {
+			t.Errorf("%s, the wall clock %v on: numbers go on from %v, want %v", step.boot, step.wall, got.Limit, step.want)
 		}
 	}
 	mustClose(t, j)

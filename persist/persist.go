@@ -34,7 +34,7 @@ import (
 type Options struct {
 	Clock  quorum.Clock
 	BootID string           // names the boot that Clock counts from; "" if unknown
-	Wall   func() time.Time // asked once, for the first number of a new journal
+	Wall   func() time.Time // asked for the first number of a new journal, or of a new boot
 	Author uint8            // of that number; of no effect on a journal that exists
 	FS     vfs.FS           // nil: the disk
 	Log    *slog.Logger     // nil: none

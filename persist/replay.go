@@ -33,7 +33,12 @@ func (j *Journal) replay() (quorum.History, error) {
 		return quorum.History{}, err
 	}
 	entries, err := j.readLeases()
-	return quorum.History{Entries: entries, Birth: birth, Limit: j.limit, Seen: seen}, err
+	h := quorum.History{Entries: entries, Birth: birth, Limit: j.limit, Away: j.eras.away, Seen: seen}
+	if j.eras.away == 0 {
+		// How long we were away is not known. The wall clock is as good a guess as it was at first.
+		h.Limit = max(h.Limit, quorum.FirstNumber(j.opts.Wall(), j.opts.Author))
+	}
+	return h, err
 }
 
 // readSeen returns the proxies that were seen, in the order in which they were.

@@ -108,7 +108,7 @@ func (c *Core) attempt(now Time, op *Op, parts []Part, confirms bool) {
 		// minds, in the place of one that its author believes to be there.
 		a.spells = make([]uint, len(c.stores))
 		for i := range a.spells {
-			a.spells[i] = c.spell(i)
+			a.spells[i] = c.spell(i, parts)
 		}
 		c.write(Record{Entries: entries}, true, &Want{attempt: a})
 	default:
@@ -164,9 +164,9 @@ func (c *Core) launch(now Time, a *attempt) {
 		for i := range n {
 			why := ""
 			switch {
-			case !c.counts(i):
-				why = c.stores[i].waits
-			case a.spells != nil && a.spells[i] != c.spell(i) && c.breaks&breakMarks == 0:
+			case c.wordless(i, a.parts[p].Name) != "":
+				why = c.wordless(i, a.parts[p].Name)
+			case a.spells != nil && a.spells[i] != c.spell(i, a.parts) && c.breaks&breakMarks == 0:
 				// Rule 8: the store forgot its marks, and what had passed our numbers before
 				// that would not be noticed.
 				why = "it forgot what it knew when the change got its number"

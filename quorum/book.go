@@ -25,34 +25,38 @@ const (
 
 // A leaf is what a store's book says, and what is to be written there.
 type leaf struct {
-	book     Book                 // as last read
-	sigs     map[string]Signature // what it says
-	line     string               // ours in it, "" if there is none
-	phase    Phase                // of our signature of this epoch; "" before that
-	nonce    string               // of this epoch
-	signed   Time                 // when the signature was first seen to stand
-	writing  bool                 // a line of ours is under way
-	writeAt  Time                 // when to write the next one
-	torn     bool                 // the book is not to be believed any more, and must go
-	owing    int                  // leases that must be in the store before we sign, see slot.owed
-	kept     bool                 // while we do: our signature before that stands, so it has forgotten nothing
-	whole    bool                 // rule 5
-	unwholes uint                 // how often it was found not to be, any more
-	waits    string               // if not whole: what for
-	lookAt   Time                 // when to look anew whether it is whole, though the book is the same
-	strange  string               // the difference that forbids to serve, "" if there is none
-	read     bool                 // it was read in this life of the proxy
-	clock    *ClockReading        // of the store, as last read; nil: it has none that can be set
-	peekAt   Time                 // when to read it again if nothing else does
-	once     bool                 // our signature has stood there in this life of the proxy
-	peers    []glimpse
-	lapses   []Time   // the latest
-	fell     Time     // when it was last found not to be whole, or we came
-	beats    uint64   // of our lines in it
-	eager    int      // how many of the next come sooner
-	twin     string   // what somebody else has under our id
-	twinAt   Time     // when that was last seen to move
-	mine     []string // the nonces of this life of the proxy, the latest of them
+	book       Book                 // as last read
+	sigs       map[string]Signature // what it says
+	line       string               // ours in it, "" if there is none
+	phase      Phase                // of our signature of this epoch; "" before that
+	nonce      string               // of this epoch
+	signed     Time                 // when the signature was first seen to stand
+	writing    bool                 // a line of ours is under way
+	writeAt    Time                 // when to write the next one
+	torn       bool                 // the book is not to be believed any more, and must go
+	owing      int                  // leases that must be in the store before we sign, see slot.owed
+	stuck      map[*slot]bool       // those of them that can't be put there for now
+	overstated bool                 // our line there leaves out more than it need, and others wait for that
+	left       []int                // while kept: the buckets of the leases that our signature before left out
+	silent     map[int]string       // the buckets of locks on which its word does not count, and the peer who says so
+	kept       bool                 // while we do: our signature before that stands, so it has forgotten nothing
+	whole      bool                 // rule 5
+	unwholes   uint                 // how often it was found not to be, any more
+	waits      string               // if not whole: what for
+	lookAt     Time                 // when to look anew whether it is whole, though the book is the same
+	strange    string               // the difference that forbids to serve, "" if there is none
+	read       bool                 // it was read in this life of the proxy
+	clock      *ClockReading        // of the store, as last read; nil: it has none that can be set
+	peekAt     Time                 // when to read it again if nothing else does
+	once       bool                 // our signature has stood there in this life of the proxy
+	peers      []glimpse
+	lapses     []Time   // the latest
+	fell       Time     // when it was last found not to be whole, or we came
+	beats      uint64   // of our lines in it
+	eager      int      // how many of the next come sooner
+	twin       string   // what somebody else has under our id
+	twinAt     Time     // when that was last seen to move
+	mine       []string // the nonces of this life of the proxy, the latest of them
 }
 
 // signs reports whether there are books at all; peered whether others sign them too.
@@ -125,7 +129,7 @@ func (c *Core) ours(now Time, store int, line string, s Signature) {
 	w.once = w.once || signed || s.Phase == Signed && s.Next == w.nonce
 	switch {
 	case w.phase == "" && w.writing && (s.Phase == Pending && s.Nonce == w.nonce || s.Next == w.nonce):
-		w.phase, w.kept = Pending, s.Next == w.nonce
+		w.phase, w.kept, w.left = Pending, s.Next == w.nonce, s.Owed
 		c.owe(store)
 	case w.phase == Pending && signed:
 		w.phase, w.signed = Signed, now
@@ -173,34 +177,8 @@ func (c *Core) renonce(w *witness) {
 	}
 }
 
-// owe notes which leases must be in the store before we sign its book: those of
-// now. One granted later has a quorum without this store, or with a vote that it
-// gave after it was signed.
-func (c *Core) owe(store int) {
-	bit := storeSet(1) << store
-	c.stores[store].owing = 0
-	for _, s := range c.leases {
-		s.has &^= bit
-		c.miss(store, s)
-		if !s.adopted { // else the peer who made it puts it back before it signs
-			s.owed |= bit
-			c.stores[store].owing++
-		}
-	}
-}
-
 // has notes that a store has a copy of the lease of s, or all that is needed of one.
 func (c *Core) has(store int, s *slot) {
 	s.has |= 1 << store
 	c.paid(s, 1<<store)
-}
-
-// paid notes that stores need not get the lease of s before we sign their books.
-func (c *Core) paid(s *slot, stores storeSet) {
-	for i := 0; s.owed&stores != 0 && i < len(c.stores); i++ {
-		if bit := storeSet(1) << i; s.owed&stores&bit != 0 {
-			s.owed &^= bit
-			c.stores[i].owing--
-		}
-	}
 }

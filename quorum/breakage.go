@@ -37,4 +37,5 @@ const (
 	breakAdopt       // section 3: take a copy that was seen for the lease, though we have that
 	breakRivals      // section 3: answer by the one of two possible leases
 	breakPace        // rule 6: let a signature stand though the store's clock may have jumped unseen
+	breakOwed        // rule 3: take a store's word on locks that its signatures leave out
 )

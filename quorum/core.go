@@ -151,6 +151,9 @@ func newCore(cfg Config, out Outbox, past History, now Time, breaks breakage) *C
 		stores:     make([]witness, len(cfg.Stores)),
 		checkpoint: now,
 	}
+	if c.peered() && breaks&breakMarks == 0 {
+		c.count = pace{count: c.count}.now(Time(past.Away)) // it went on while we were not there
+	}
 	c.pace = pace{c.count, now}
 	c.meet(past.Seen, now)
 	for i := range c.stores {

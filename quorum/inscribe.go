@@ -14,6 +14,8 @@ func (c *Core) inscribe(now Time, store int) *Ask {
 	}
 	ask := &Ask{Store: store, why: whyBook, epoch: w.epoch, Request: Request{Action: Sign, Name: c.cfg.ID, Was: w.line}}
 	switch {
+	case c.refused != nil && c.mustShow(w):
+		ask.Line = c.line(w, Pending)
 	case c.refused != nil:
 		s, err := ParseSignature(w.line)
 		if err != nil || s.Instance != c.cfg.Instance || s.Phase != Signed {
@@ -35,9 +37,10 @@ func (c *Core) inscribe(now Time, store int) *Ask {
 		ask.Name = c.outdated(w)
 		ask.Was = w.book[ask.Name]
 	case w.phase == Pending:
-		// Rule 3: pending becomes the signature only once every lease is back, and
-		// only if that same pending still stands: a flush since then has taken it.
-		if w.owing > 0 && c.breaks&breakReseed == 0 {
+		// Rule 3: pending becomes the signature only once every lease is back, but for
+		// those that it leaves out, and only if that same pending still stands: a flush
+		// since then has taken it.
+		if !w.mayLeaveOut() && c.breaks&breakReseed == 0 {
 			return nil
 		}
 		if c.mustHear(now) {
@@ -56,6 +59,10 @@ func (c *Core) inscribe(now Time, store int) *Ask {
 	return ask
 }
 
+// mustShow reports whether a store's book lost the line that we withdrew: whoever
+// moves to other stores waits until what we granted is over, and would not know of us.
+func (c *Core) mustShow(w *witness) bool { return w.line == "" && c.peered() && !c.fresh }
+
 // outdated returns the id of somebody who is not of our group, and whose
 // signature came back with a store's old data; "" if there is none.
 func (c *Core) outdated(w *witness) string {
@@ -70,16 +77,17 @@ func (c *Core) outdated(w *witness) string {
 // line returns what we put into a store's book.
 func (c *Core) line(w *witness, phase Phase) string {
 	w.beats++
+	w.overstated = false
 	s := Signature{
 		Phase: phase, Nonce: w.nonce, Instance: c.cfg.Instance, Incarnation: process(w.incarnation),
 		Peers: c.cfg.Peers, Seen: c.seen, Config: c.cfg.Print, Mark: MakeNumber(c.count, c.cfg.Author), Beat: w.beats,
-		Clock: w.clock, Boot: c.cfg.Boot,
+		Owed: w.owed(), Clock: w.clock, Boot: c.cfg.Boot,
 	}
 	if phase == Pending {
 		// The signature of before a restart of ours stays as long as it is true: the
 		// others need not stop while we look after the copies.
 		if old, err := ParseSignature(w.line); err == nil && old.Phase == Signed && old.Instance == s.Instance && old.Incarnation == s.Incarnation && c.keptPace(old, s) {
-			s.Phase, s.Nonce, s.Next = Signed, old.Nonce, w.nonce
+			s.Phase, s.Nonce, s.Next, s.Owed = Signed, old.Nonce, w.nonce, old.Owed
 		}
 	}
 	return s.String()
@@ -115,7 +123,10 @@ func (c *Core) inscribed(now Time, ask *Ask, vote Vote) {
 	case ask.Action == Tear:
 		w.torn = false
 	case w.phase == Signed:
-		if w.writeAt = now.Add(beatEvery); w.eager > 0 {
+		switch w.writeAt = now.Add(beatEvery); {
+		case w.overstated:
+			w.writeAt = now
+		case w.eager > 0:
 			w.eager--
 			w.writeAt = now.Add(eagerEvery)
 		}
@@ -130,7 +141,7 @@ func (c *Core) bookDue(now Time, store int) Time {
 	switch {
 	case !c.signs() || w.writing || !w.read || w.down:
 		return now.Add(time.Hour)
-	case c.refused != nil && !strings.HasPrefix(w.line, string(Signed)), w.phase == Pending && w.owing > 0:
+	case c.refused != nil && !strings.HasPrefix(w.line, string(Signed)) && !c.mustShow(w), w.phase == Pending && !w.mayLeaveOut():
 		return now.Add(beatEvery)
 	}
 	return w.writeAt

@@ -1,5 +1,7 @@
 package quorum
 
+import "time"
+
 // An Entry is what the journal knows of one name.
 type Entry struct {
 	Name  string
@@ -71,6 +73,9 @@ type History struct {
 	// the last. A copy with a number of ours below Birth is of another journal, or
 	// of somebody who was that author before.
 	Birth, Limit Number
+	// Away is how long ago the journal last told the time, at most: by then it had
+	// allowed every number below Limit. 0 if its clock was another.
+	Away time.Duration
 	// Seen is every proxy that this journal knows of, itself too once it has
 	// signed a book: "<id>=<instance>@<configuration>", and the same behind a "-"
 	// for one that an operator declared forgotten. Each once, in the

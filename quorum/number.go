@@ -33,8 +33,9 @@ func (n Number) String() string { return fmt.Sprintf("%016x", uint64(n)) }
 // FirstNumber returns where the numbers of a journal made at wall time t start.
 // A journal that replaces a lost one should not repeat the lost one's numbers:
 // with 4096 of them for each second since 1970 it does not, unless more changes
-// than that were made a second, on average, or the wall clock went back. This
-// is the only use of a wall clock, and no lease depends on it.
+// than that were made a second, on average, or the wall clock went back. Nor does
+// one that comes back after a reboot fall behind its peers. This is the only use
+// of a wall clock, and no lease depends on it.
 //
 // 4096 leaves 45 bits for the count (the fence stays below 2^53) until the
 // count has grown by 27e12.

@@ -2,6 +2,9 @@ package quorum
 
 import (
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -57,7 +60,7 @@ func TestWhatIsInTheWayOfASignature(t *testing.T) {
 		what  string
 		there func(l *Lease) *Copy
 		wants bool // ours in its place
-		signs bool
+		whole bool // it is signed with ours, and not without
 	}{
 		{"nothing", func(*Lease) *Copy { return nil }, true, true},
 		{"an older version", func(l *Lease) *Copy {
@@ -86,39 +89,185 @@ func TestWhatIsInTheWayOfASignature(t *testing.T) {
 		if c.wants && g.stores[0].copies["orders"].until < lease.Until {
 			t.Errorf("%s: the copy ends before the lease does", c.what)
 		}
-		if s := g.mine(0); (s.Phase == Signed) != c.signs {
-			t.Errorf("%s is in the way: the book has %v, want it signed %t", c.what, s, c.signs)
+		if s := g.mine(0); s.Phase != Signed || slices.Equal(s.Owed, []int{Bucket("orders")}) == c.whole {
+			t.Errorf("%s is in the way: the book has %v, want it signed, with ours %t", c.what, s, c.whole)
 		}
-		if c.signs {
+		if c.whole {
 			continue
 		}
 		g.pass(2 * time.Second) // and now that has ended
 		for range 4 {
 			g.turn(0)
 		}
-		if s := g.mine(0); s.Phase != Signed || g.at(0, "orders") != "token" {
-			t.Errorf("%s was in the way: the book has %v, want it signed once that is gone", c.what, s)
+		if s := g.mine(0); s.Phase != Signed || len(s.Owed) > 0 || g.at(0, "orders") != "token" {
+			t.Errorf("%s was in the way: the book has %v, want ours there once that is gone", c.what, s)
 		}
 	}
 }
 
-func TestTheEndOfALeaseFreesTheSignatureThatWaitedForIt(t *testing.T) {
+func TestAStoreHasNoWordOnWhatItsSignatureLeavesOut(t *testing.T) {
 	g, lease := owing(t)
 	g.place("orders", foreignCopy("direct"), time.Hour, 0)
-	g.now = lease.Until - 1
-	g.core.Tick(g.now)
 	for range 3 {
 		g.turn(0)
 	}
-	if s := g.mine(0); s.Phase != Pending {
-		t.Errorf("the book has %v while our lease lives, want it pending", s)
+	g.sign("p1", 0)
+	g.sign("p2", 0)
+	for range 3 {
+		g.turn(0)
+		g.beat(0)
+	}
+	g.turn(0)
+	g.whole(0, true, "all have signed")
+	look := g.submit(looking("orders", func(*Lease) {}))
+	if len(g.asked[0]) > 0 {
+		t.Error("it was asked for the lock")
+	}
+	g.rest()
+	g.ends(look, Unchanged)
+	other := g.submit(acquiring("other", time.Second, "parcels"))
+	if len(g.asked[0]) != 1 {
+		t.Error("it was not asked for another lock")
+	}
+	g.rest()
+	g.ends(other, Changed)
+	g.pass(lease.Until.Sub(g.now) - 1)
+	g.sign("p1", 0)
+	g.sign("p2", 0)
+	g.turn(0)
+	if s := g.mine(0); !slices.Equal(s.Owed, []int{Bucket("orders")}) {
+		t.Errorf("the book has %v while our lease lives, want it to leave that out", s)
 	}
 	g.pass(1)
-	for range 3 {
-		g.turn(0)
+	if due := g.core.Due(g.now, 0); due > g.now {
+		t.Errorf("the book is to be written in %v after the end of our lease, want now: others wait for that", due.Sub(g.now))
 	}
-	if s := g.mine(0); s.Phase != Signed {
-		t.Errorf("the book has %v after our lease, want it signed", s)
+	g.turn(0)
+	if s := g.mine(0); s.Phase != Signed || len(s.Owed) > 0 {
+		t.Errorf("the book has %v after our lease, want nothing left out", s)
+	}
+}
+
+// leavesOut has a peer's signature say nothing of a lock.
+func leavesOut(names ...string) func(*Signature) {
+	return func(s *Signature) {
+		for _, name := range names {
+			s.Owed = append(s.Owed, Bucket(name))
+		}
+	}
+}
+
+func TestAPeersWordOnWhatAStoreForgotIsHeeded(t *testing.T) {
+	g := newGroup(t, 3)
+	op := g.submit(acquiring("token", time.Second, "orders"))
+	g.sync()
+	g.land(g.send(0)) // granted
+	late := g.send(1)
+	for _, i := range []int{0, 1} {
+		g.stores[i].book["p1"] = g.signature("p1", i, leavesOut("orders"))
+	}
+	g.turn(0)
+	late.reading = g.stores[1].do(g.now, Request{Action: ReadBook})
+	g.land(late)
+	g.turn(2)
+	if r, over := g.over(op); over && r.Outcome == Changed {
+		t.Error("granted by votes of stores that have no word on the lock")
+	}
+	g.rest()
+	if r := g.ends(op, Failed); !strings.Contains(r.Err.Error(), "peer p1 does not know who holds that") {
+		t.Errorf("error %v, want that p1 does not know", r.Err)
+	}
+	for i := range g.stores {
+		g.whole(i, true, "it has a word on others")
+	}
+	g.ends(g.submit(acquiring("token", time.Second, "orders")), Failed) // at once
+	other := g.submit(acquiring("token", time.Second, "parcels"))
+	g.rest()
+	g.ends(other, Changed)
+	for _, i := range []int{0, 1} {
+		g.stores[i].book["p1"] = g.signature("p1", i)
+	}
+	g.rest()
+	op = g.submit(acquiring("token", time.Second, "orders"))
+	g.rest()
+	g.ends(op, Changed)
+}
+
+// It would never say that it is over.
+func TestWhatADeadPeerLeftOutIsOverAtSomeTime(t *testing.T) {
+	g := newGroup(t, 3)
+	for i := range g.stores {
+		g.stores[i].book["p1"] = g.signature("p1", i, leavesOut("orders"))
+	}
+	g.rest()
+	dead := g.now.Add(g.core.outwait())
+	g.pass(dead.Sub(g.now))
+	g.rest()
+	g.ends(g.submit(acquiring("token", time.Second, "orders")), Failed)
+	g.pass(time.Millisecond)
+	g.rest()
+	op := g.submit(acquiring("token", time.Second, "orders"))
+	g.rest()
+	g.ends(op, Changed)
+}
+
+// Each line is read behind each batch.
+func TestASignatureThatLeftOutTooMuchWaits(t *testing.T) {
+	for _, n := range []int{maxOwed, maxOwed + 1} {
+		var entries []Entry
+		for i := range n {
+			entries = append(entries, ofJournal(fmt.Sprint("lock", i), "token", uint64(500+i), groupTTL))
+		}
+		g := openGroup(t, groupConfig(1), groupPast(entries...))
+		for _, e := range entries {
+			g.place(e.Name, foreignCopy("direct"), time.Hour, 0)
+		}
+		g.connect(0)
+		for range 12 {
+			g.turn(0)
+			g.pass(signAgain)
+		}
+		want := Signed
+		if n > maxOwed {
+			want = Pending
+		}
+		if s := g.mine(0); s.Phase != want {
+			t.Errorf("%d leases can't be put back: the book has %v, want it %s", n, s, want)
+		}
+	}
+}
+
+// What such a store has after a restart of ours is not what came of it: it had forgotten.
+func TestWhatOurOldSignatureLeftOutStaysSo(t *testing.T) {
+	for _, out := range []bool{true, false} {
+		g, _, replaced := inDoubt(t, "one three")
+		for i := range g.stores {
+			g.stores[i].book["p0"] = g.signature("p0", i, func(s *Signature) {
+				if out {
+					leavesOut("orders")(s)
+				}
+			})
+		}
+		g.place("orders", replaced, 20*time.Second, 0)
+		g.connect(g.each()...)
+		for range 2 { // read, and told that we are back
+			g.turn(g.each()...)
+		}
+		for range 4 {
+			for i := range g.stores {
+				if s := g.mine(i); s.Phase != Signed || (len(s.Owed) > 0) != out {
+					t.Errorf("store %d was left out of %t: the book has %v, want that to stay", i, out, s)
+				}
+			}
+			g.turn(g.each()...)
+		}
+		g.pass(20*time.Second + Drift(20*time.Second))
+		g.rest()
+		for i := range g.stores {
+			if s := g.mine(i); s.Phase != Signed || s.Next != "" || len(s.Owed) > 0 {
+				t.Errorf("store %d: the book has %v once the doubt is over, want it signed", i, s)
+			}
+		}
 	}
 }
 

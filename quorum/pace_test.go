@@ -254,3 +254,22 @@ func TestANumberOfBeforeAStoreForgotIsNotTakenThere(t *testing.T) {
 	g.rest()
 	g.ends(op, Changed)
 }
+
+// A peer's numbers went on while we were not there, and whoever could tell us which
+// may be gone by now.
+func TestNumbersGoOnWhileWeAreAway(t *testing.T) {
+	past := groupPast()
+	past.Away = time.Minute
+	for _, c := range []struct {
+		what string
+		cfg  Config
+		want uint64
+	}{
+		{"with peers", groupConfig(1), past.Limit.Count() + 60*numbersASecond},
+		{"alone", deskConfig(1), past.Limit.Count()},
+	} {
+		if d := openDesk(t, c.cfg, past); d.core.count < c.want || d.core.count > c.want+c.want/1e5 {
+			t.Errorf("%s: after a minute the count is %d, want %d", c.what, d.core.count, c.want)
+		}
+	}
+}

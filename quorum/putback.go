@@ -49,6 +49,7 @@ func (c *Core) putBack(now Time, ask *Ask, vote Vote) {
 			c.event("store.foreign_value", ask.Store, ask.Name, "somebody else's copy is in the place of ours")
 		}
 		s.has &^= bit // the audit tries again
+		c.stick(ask.Store, s)
 	}
 }
 
@@ -59,12 +60,11 @@ func (c *Core) putBack(now Time, ask *Ask, vote Vote) {
 // Before we sign, the other of two only does where nothing was forgotten. There
 // anything does for a lease that may never have been granted: it is what came of it.
 func (c *Core) covers(store int, s *slot, found, next *Copy) bool {
-	w := &c.stores[store]
-	signing := c.peered() && w.phase == Pending
+	signing := c.owes(store, s)
 	switch {
 	case found == nil:
 		return false
-	case signing && w.kept && s.unsure:
+	case signing && s.unsure && c.forgotNothing(store, s.name):
 		return true
 	case found.Version == 0:
 		return false
@@ -79,18 +79,19 @@ func (c *Core) covers(store int, s *slot, found, next *Copy) bool {
 // refreshes reports whether a copy that is there must be put there again: before
 // we sign, since the store's clock may have jumped and let it end too early.
 func (c *Core) refreshes(ask *Ask, found *Copy) bool {
-	return c.peered() && !ask.again && c.stores[ask.Store].phase == Pending && found != nil && found.Version == ask.Next.Version
+	s := c.slots[ask.Name]
+	return s != nil && c.owes(ask.Store, s) && !ask.again && found != nil && found.Version == ask.Next.Version
 }
 
 // overrules reports whether our lease may take the place of what is in a store.
 //
-// Rule 4: only before our signature, and only of an older version of the same
+// Rule 4: only before our signature, or where that leaves ours out, and only of an older version of the same
 // lease, or of a lease that must have ended since ours is granted and newer. What
 // else is in the way may be somebody's: the signature waits until that goes, or
 // our lease ends. If ours may never have been granted, what is older may have been.
 func (c *Core) overrules(store int, s *slot, found *Copy) bool {
 	switch {
-	case !c.peered() || found == nil || c.stores[store].phase != Pending:
+	case found == nil || !c.owes(store, s):
 		return false
 	case c.breaks&breakOver != 0:
 		return true

@@ -45,8 +45,8 @@ func (c *Core) read(now Time, op *Op) {
 	asks := make([]Ask, len(r.answers))
 	for p, i := range r.names {
 		for store := range n {
-			if w := &c.stores[store]; c.peered() && !w.whole {
-				r.answers[p*n+store] = answer{in: true, err: fmt.Errorf("its word does not count: %s", w.waits)}
+			if why := c.wordless(store, op.Names[i]); c.peered() && why != "" {
+				r.answers[p*n+store] = answer{in: true, err: fmt.Errorf("its word does not count: %s", why)}
 				continue
 			}
 			ask := &asks[p*n+store]

@@ -2,6 +2,7 @@ package quorum
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 )
@@ -196,27 +197,30 @@ func TestAChangeInDoubtIsNotPutBack(t *testing.T) {
 }
 
 // A store that forgot does not know which of the two it had, nor what a peer made
-// of the one, who would take the other for what came after that: it has no word
-// until all are over.
-func TestAStoreThatForgotWaitsForTheEndOfADoubt(t *testing.T) {
+// of the one, who would take the other for what came after that: it has no word on
+// that lock until all are over.
+func TestAStoreThatForgotHasNoWordOnADoubt(t *testing.T) {
 	for _, anew := range []string{"one three", "one"} {
 		g, peers, replaced := inDoubt(t, anew)
 		g.place("orders", replaced, 20*time.Second, 0)
 		g.place("orders", peers, 20*time.Second, 1)
-		g.connect(g.each()...)
-		g.rest()
+		g.gather()
 		for i, want := range []*Copy{replaced, peers, nil} {
-			if s := g.mine(i); s.Phase != Pending || !g.stores[i].get(g.now, "orders").Equal(want) {
-				t.Errorf("%q in doubt: store %d has %q and the book %v, want %s and no signature", anew, i, g.at(i, "orders"), s, showCopy(want))
+			if s := g.mine(i); s.Phase != Signed || !slices.Equal(s.Owed, []int{Bucket("orders")}) || !g.stores[i].get(g.now, "orders").Equal(want) {
+				t.Errorf("%q in doubt: store %d has %q and the book %v, want %s and that left out", anew, i, g.at(i, "orders"), s, showCopy(want))
 			}
 		}
+		g.ends(g.submit(acquiring("other", time.Second, "orders")), Failed)
+		op := g.submit(acquiring("other", time.Second, "parcels"))
+		g.rest()
+		g.ends(op, Changed)
 		g.pass(21 * time.Second)
 		g.sign("p1", g.each()...)
 		g.sign("p2", g.each()...)
 		g.rest()
 		for i := range g.stores {
-			if s := g.mine(i); s.Phase != Signed {
-				t.Errorf("%q in doubt: store %d has the book %v, want it signed once both are over", anew, i, s)
+			if s := g.mine(i); s.Phase != Signed || len(s.Owed) > 0 {
+				t.Errorf("%q in doubt: store %d has the book %v, want nothing left out once both are over", anew, i, s)
 			}
 		}
 	}

@@ -11,7 +11,7 @@ import (
 type Phase string
 
 const (
-	Signed    Phase = "signed"    // every live lease of the signer is in the store
+	Signed    Phase = "signed"    // every live lease of the signer is in the store, but for those of Owed
 	Pending   Phase = "pending"   // the signer is still putting its leases back
 	Forgotten Phase = "forgotten" // an operator says that the signer will not come back
 	Moved     Phase = "moved"     // the signer went over to another list of stores
@@ -32,6 +32,7 @@ type Signature struct {
 	Seen        []string `json:"seen,omitempty"`        // what the journal knows of proxies, see [History]
 	Config      string   `json:"config"`                // stores, strategy and max-ttl, in words
 	Mark        Number   `json:"mark"`                  // no number of the signer's was above it when it was written
+	Owed        []int    `json:"owed,omitempty"`        // the buckets of locks that it says nothing of, sorted; see [Bucket]
 	Beat        uint64   `json:"beat"`                  // goes up while the signer lives
 	// Clock is what the store's clock showed when it was written, by the signer's,
 	// which counted from Boot. So the signer itself can tell whether that jumped

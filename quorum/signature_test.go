@@ -152,6 +152,37 @@ func (g *group) serves(what string) {
 	g.holds("parcels", "token", time.Second)
 }
 
+// A peer that moves to other stores waits for those who have leases out here. If it
+// could not see them, both would serve.
+func TestWhoRefusesToServeStaysInABookThatForgot(t *testing.T) {
+	moved := func(g *group) {
+		g.stores[0].book["p1"] = g.signature("p1", 0, func(s *Signature) { s.Phase, s.Config = Moved, "other stores" })
+	}
+	g := newGroup(t, 1)
+	lease := g.holds("orders", "token", groupTTL)
+	moved(g)
+	g.rest()
+	g.stores[0].simMemory = newMemory()
+	moved(g)
+	for range 4 {
+		g.turn(0)
+		g.pass(signAgain)
+	}
+	if s := g.mine(0); s.Phase != Pending || s.Mark < lease.Version || s.Instance != "i0" {
+		t.Errorf("the book has %v, want a line that is no signature, with the numbers that we used", s)
+	}
+	g = openGroup(t, groupConfig(1), History{Birth: MakeNumber(1000, 1), Limit: MakeNumber(1000, 1)})
+	moved(g)
+	g.connect(0)
+	for range 4 {
+		g.turn(0)
+		g.pass(signAgain)
+	}
+	if s := g.mine(0); s.Phase != "" {
+		t.Errorf("the book has %v, want nothing of a proxy that never signed one", s)
+	}
+}
+
 func TestAPeerThatChangedAnOldBookIsNoStranger(t *testing.T) {
 	for what, alter := range map[string]func(*Signature){
 		"pending":               func(s *Signature) { s.Phase, s.Config = Pending, "other stores" },

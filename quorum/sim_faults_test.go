@@ -80,7 +80,7 @@ func (w *world) flush(s *simStore) {
 // setClock has a store's clock jump. What runs out by that is told like every
 // other end of a copy, before anybody can know why.
 func (w *world) setClock(s *simStore, by time.Duration) {
-	if w.missed(s) { // whoever notices it tears the book
+	if !w.mayForget(s) { // whoever notices it tears the book
 		return
 	}
 	switch least := simMaxTTL / 32; { // less would pass for drift, and there is enough of that
@@ -253,7 +253,7 @@ func (w *world) crash(n *simNode) {
 	kept := w.rng.IntN(len(n.disk.written) + 1)
 	n.disk.sync(kept)
 	w.note("proxy %d crashes; %d unsynced records are kept, %d lost", n.id, kept, len(n.disk.written))
-	n.disk.written = nil
+	n.disk.written, n.disk.told = nil, w.now
 	n.proxy.gone = true
 	n.proxy, n.paused = nil, 0
 	down := w.upTo(2 * time.Second)

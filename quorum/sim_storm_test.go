@@ -39,7 +39,7 @@ var soloStorms = []storm{
 var wreck = storm{name: "wrecks", every: 1500 * time.Millisecond, blow: (*world).wreckAll, slow: 0.3, lag: 0.1}
 
 // Every proxy is away when a clock jumps, and all come back with what they knew.
-var unseen = storm{name: "jumps unseen", every: 1500 * time.Millisecond, blow: (*world).jumpUnseen, slow: 0.1, lag: 0.3}
+var unseen = storm{name: "jumps unseen", every: 1500 * time.Millisecond, blow: (*world).jumpUnseen, slow: 0.5}
 
 // rareStorms are those of histories by the last two digits of their seeds.
 var rareStorms = map[uint64]*storm{77: &wreck, 78: &unseen}
@@ -147,7 +147,7 @@ func (w *world) jumpUnseen() {
 		w.crash(n)
 	}
 	for _, s := range w.stores {
-		w.setClock(s, w.upTo(w.cfg.MaxTTL))
+		w.setClock(s, time.Duration(w.rng.Float64()*float64(w.cfg.MaxTTL)))
 	}
 }
 

@@ -196,7 +196,7 @@ func (w *world) boot(n *simNode) {
 		p.lanes = append(p.lanes, &simLane{p: p, at: i, store: s, jumps: -1})
 	}
 	n.proxy, n.open = p, 0
-	p.core = newCore(n.cfg, p, n.disk.history(n.birth), w.now, w.breaks)
+	p.core = newCore(n.cfg, p, n.disk.history(n.birth, w.now), w.now, w.breaks)
 	w.note("proxy %d starts with %d leases, numbers from %v", n.id, len(p.core.leases), p.core.limit)
 	p.step(func(c *Core) { c.Reserve() })
 	for _, l := range p.lanes {

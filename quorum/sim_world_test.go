@@ -147,6 +147,7 @@ type simDisk struct {
 	birth   Number // unless zero, in the place of the node's
 	seen    []string
 	written []Record
+	told    Time // when it was last written to, 0 for never
 }
 
 func (d *simDisk) sync(n int) {
@@ -169,11 +170,14 @@ func (d *simDisk) sync(n int) {
 	d.written = d.written[n:]
 }
 
-func (d *simDisk) history(birth Number) History {
+func (d *simDisk) history(birth Number, now Time) History {
 	if d.birth != 0 {
 		birth = d.birth
 	}
 	h := History{Birth: birth, Limit: max(birth, d.limit), Seen: slices.Clone(d.seen)}
+	if d.told != 0 {
+		h.Away = now.Sub(d.told)
+	}
 	for _, name := range sortedKeys(d.entries) {
 		h.Entries = append(h.Entries, d.entries[name])
 	}

@@ -390,15 +390,16 @@ func (c *Core) plant(now Time, store int, s *slot, why purpose) *Ask {
 			// what came of it, the store has no word until that is settled, or over: a peer
 			// who made another of the lease would take this for what came after that. Where
 			// nothing was, what is there is what came of it.
-			if w := &c.stores[store]; w.kept {
+			if c.forgotNothing(store, s.name) {
 				c.paid(s, 1<<store)
 			}
+			c.stick(store, s)
 			return nil
 		}
 	}
 	s.asked |= 1 << store
 	ask := &Ask{Store: store, why: why, Request: Request{Name: s.name, Next: s.lease.Copy(), TTL: left, Heed: c.heeds()}}
-	if w := &c.stores[store]; c.peered() && w.phase == Pending && !w.kept && !s.unsure {
+	if c.owes(store, s) && !s.unsure && !c.forgotNothing(store, s.name) {
 		// It forgot the notices too. A peer who missed the end of what was there before
 		// this lease would put that back, and wait for its end to sign.
 		ask.Prev, ask.OrNone, ask.Gone = &Copy{Version: s.lease.Fence - 1}, true, left

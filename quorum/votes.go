@@ -1,6 +1,7 @@
 package quorum
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -15,8 +16,9 @@ func (c *Core) Voted(now Time, ask *Ask, vote Vote) {
 	}
 	if ask.attempt != nil && vote.Verdict != Silent && c.breaks&breakUnread == 0 {
 		// Rule 1: the store must have been whole when the request left, and still be.
-		if w := &c.stores[ask.Store]; c.refused != nil || !c.counts(ask.Store) || ask.lapses != w.unwholes {
-			vote = Vote{Err: fmt.Errorf("its vote does not count any more: %s", w.waits)}
+		w := &c.stores[ask.Store]
+		if why := c.wordless(ask.Store, ask.Name); c.refused != nil || why != "" || ask.lapses != w.unwholes {
+			vote = Vote{Err: fmt.Errorf("its vote does not count any more: %s", cmp.Or(why, "it did not meanwhile"))}
 		}
 	}
 	c.learn(now, max(vote.Mark, vote.Gone))
@@ -289,9 +291,9 @@ func (c *Core) hopeless(name string) error {
 		case w.down:
 			count.Silent++
 			why = multierror.Append(why, fmt.Errorf("%s: it is down: %w", c.cfg.Names[i], w.why))
-		case !c.counts(i):
+		case c.wordless(i, name) != "":
 			count.Silent++
-			why = multierror.Append(why, fmt.Errorf("%s: its vote does not count: %s", c.cfg.Names[i], w.waits))
+			why = multierror.Append(why, fmt.Errorf("%s: its vote does not count: %s", c.cfg.Names[i], c.wordless(i, name)))
 		}
 	}
 	if count.Silent <= len(c.stores)-c.cfg.Need {

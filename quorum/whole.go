@@ -17,7 +17,7 @@ func (w *witness) current(s Signature) bool {
 func (c *Core) weigh(now Time, store int, sigs map[string]Signature) {
 	w := &c.stores[store]
 	waits, again := c.waitsFor(now, store, sigs)
-	w.lookAt = again
+	w.lookAt = min(again, c.hush(now, store, sigs))
 	switch {
 	case waits != "":
 		if w.whole {
@@ -86,7 +86,7 @@ func (c *Core) waitsFor(now Time, store int, sigs map[string]Signature) (waits s
 // outwait is how long a lease of anybody may last, by our clock.
 func (c *Core) outwait() time.Duration { return c.cfg.MaxTTL + c.cfg.MaxTTL/50 + driftFloor }
 
-// counts reports whether a store may be asked for its vote.
+// counts reports whether a store may be asked for its vote, see [Core.wordless] too.
 //
 // Rule 1: with peers, only one that is whole for us. Solo our table knows all
 // there is, and a store only has to know of us: our signature must have stood
@@ -96,10 +96,12 @@ func (c *Core) counts(store int) bool {
 	return w.whole || !c.peered() && (w.once || !c.signs())
 }
 
-// spell returns which of the times a store counts this is, 0 while it does not.
-func (c *Core) spell(store int) uint {
-	if !c.counts(store) {
-		return 0
+// spell returns which of the times a store counts for parts this is, 0 while it does not.
+func (c *Core) spell(store int, parts []Part) uint {
+	for p := range parts {
+		if c.wordless(store, parts[p].Name) != "" {
+			return 0
+		}
 	}
 	return c.stores[store].unwholes + 1
 }
