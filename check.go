@@ -169,6 +169,9 @@ func (g *census) line(id string, s quorum.Signature) string {
 			seen = "moves"
 		}
 		text += fmt.Sprintf(", beat %d (about one a second) %s", s.Beat, seen)
+		if n := len(s.Owed); n > 0 {
+			text += fmt.Sprintf(", leaves out %d of %d buckets of locks", n, quorum.Buckets)
+		}
 	}
 	if s.Config != g.print {
 		text += ", with " + s.Config

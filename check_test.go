@@ -22,6 +22,9 @@ func TestCheckTellsPeersFromStrangers(t *testing.T) {
 	signed := quorum.Signed
 	a := line(signed, "a1", print, "b", "c")
 	b := line(signed, "b1", print, "a", "c")
+	doubt := signature(signed, "b1", print, "a", "c")
+	doubt.Owed = []int{1, 748}
+	inDoubt := doubt.String()
 	for _, c := range []struct {
 		what    string
 		id      string // --id; "" if it was not said, and then there are no peers
@@ -30,6 +33,7 @@ func TestCheckTellsPeersFromStrangers(t *testing.T) {
 		lines   []string // words of what is said of the book
 	}{
 		{"all is well", "a", bookOfLines("a", a, "b", b), nil, []string{"a, this proxy: signed, instance a1, beat 3 (about one a second) does not move", "b, a peer: signed"}},
+		{"some locks in doubt", "a", bookOfLines("a", a, "b", inDoubt), nil, []string{"b, a peer: signed, instance b1, beat 3 (about one a second) does not move, leaves out 2 of 1024 buckets of locks"}},
 		{"nobody was there", "a", bookOfLines(), nil, []string{"nobody has signed it"}},
 		{"a stranger", "a", bookOfLines("z", line(signed, "z1", other)), []string{`"z" (majority of y`}, []string{"z, a stranger: signed, instance z1, beat 3 (about one a second) does not move, with majority of y"}},
 		{"a stranger that is coming", "a", bookOfLines("z", line(quorum.Pending, "z1", print)), []string{"forget z"}, nil},

@@ -180,11 +180,13 @@ func bookOf(store map[string]any) string {
 	if phase == "" {
 		phase = "unsigned"
 	}
-	if store["whole"] == true {
-		return phase + ", whole"
-	}
 	waits, _ := store["waits-for"].(string)
-	if waits == "" {
+	switch {
+	case store["whole"] == true && waits != "":
+		return phase + ", votes, but " + waits
+	case store["whole"] == true:
+		return phase + ", whole"
+	case waits == "":
 		return phase
 	}
 	return phase + ", waits: " + waits

@@ -141,8 +141,9 @@ func (s scenario) seats(t *testing.T) (all []*seat) {
 // A report is what became of a scenario.
 type report struct {
 	ours, control *history
-	shared, pairs *history // of locks whose values are more than a token, and of two at a time
-	deeds         int      // of ours, that the model allows
+	shared, pairs *history      // of locks whose values are more than a token, and of two at a time
+	deeds         int           // of ours, that the model allows
+	sync          time.Duration // the longest there was of a few bytes to disk meanwhile
 }
 
 // TestTortureLetsNoTwoHoldOneLock has many clients contend for few locks while
@@ -209,6 +210,7 @@ func (s scenario) run(t *testing.T, lasts time.Duration, dice *rand.Rand) report
 			clients.Go(func() { c.run(ctx) })
 		}
 	}
+	clients.Go(func() { r.sync = longestSync(ctx, t) })
 	enlist(r.ours, "torture", tortureClients, func(i int) contender {
 		// Half of them soon ask elsewhere; the others wait for who is silent.
 		return newProxied(t, addresses(x.proxies), i%2 == 0, time.Duration(i/2%2)*hurry)
@@ -258,16 +260,16 @@ func lockNames(prefix string) (names []string) {
 func table(chosen []scenario, reports []report) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "scenario\tholds\trefused\terrors\tlost\toverlaps\tstandstill\tdeeds\tread\twritten\toverlaps\tpaired\toverlaps\tredsync: holds\trefused\terrors\tlost\toverlaps\t")
+	fmt.Fprintln(w, "scenario\tholds\trefused\terrors\tlost\toverlaps\tstandstill\tsync\tdeeds\tread\twritten\toverlaps\tpaired\toverlaps\tredsync: holds\trefused\terrors\tlost\toverlaps\t")
 	for i, r := range reports {
 		if r.ours == nil {
 			continue // it failed before it began
 		}
 		ours, control := r.ours, r.control
 		read, written := r.shared.both()
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%v\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", chosen[i],
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%v\t%v\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", chosen[i],
 			len(ours.holds), ours.denied, ours.failed, len(ours.lost), len(ours.overlaps()),
-			ours.standstill().Round(time.Millisecond), r.deeds,
+			ours.standstill().Round(time.Millisecond), r.sync.Round(time.Millisecond), r.deeds,
 			read, written, len(r.shared.overlaps()), len(r.pairs.holds), len(r.pairs.overlaps()),
 			len(control.holds), control.denied, control.failed, len(control.lost), len(control.overlaps()))
 	}

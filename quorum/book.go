@@ -133,7 +133,11 @@ func (c *Core) ours(now Time, store int, line string, s Signature) {
 		c.owe(store)
 	case w.phase == Pending && signed:
 		w.phase, w.signed = Signed, now
-		c.event("store.signed", store, "", "every lease of ours is there")
+		if n := len(w.stuck); n > 0 {
+			c.event("store.signed", store, "", "every lease of ours is there but %d, of which it is not known who holds them, or somebody else's copy is in the way: %s", n, w.except())
+		} else {
+			c.event("store.signed", store, "", "every lease of ours is there")
+		}
 	case w.phase == Pending && (s.Phase == Pending && s.Nonce == w.nonce || s.Next == w.nonce):
 	case w.phase == Signed && signed:
 	case w.phase != "" && c.refused != nil:

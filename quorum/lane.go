@@ -251,6 +251,9 @@ func (l *lane) status(now Time, missing int) StoreStatus {
 	if c := l.keeper.core; c.signs() {
 		w := &c.stores[l.index]
 		s.Phase, s.Whole, s.WaitsFor = w.phase, w.whole, w.waits
+		if w.whole {
+			s.WaitsFor = w.gaps()
+		}
 		if w.phase == Signed {
 			s.Signed = now.Sub(w.signed)
 		}

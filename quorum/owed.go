@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -73,6 +74,34 @@ func (w *witness) owed() []int {
 	}
 	slices.Sort(buckets)
 	return slices.Compact(buckets)
+}
+
+// except names some of the leases that a store's signature leaves out.
+func (w *witness) except() string {
+	names := make([]string, 0, len(w.stuck))
+	for s := range w.stuck {
+		names = append(names, fmt.Sprintf("%q", s.name))
+	}
+	slices.Sort(names)
+	if len(names) > 3 {
+		names = append(names[:3], "...")
+	}
+	return strings.Join(names, ", ")
+}
+
+// gaps says on which locks a store that votes has no word, "" if there are none.
+func (w *witness) gaps() string {
+	var gaps []string
+	if n := len(w.stuck); n > 0 {
+		gaps = append(gaps, fmt.Sprintf("on %d of our locks (%s)", n, w.except()))
+	}
+	if n := len(w.silent); n > 0 {
+		gaps = append(gaps, fmt.Sprintf("for peers on %d of %d buckets of locks", n, Buckets))
+	}
+	if gaps == nil {
+		return ""
+	}
+	return "it forgot, and has no word " + strings.Join(gaps, ", and ")
 }
 
 // owes reports whether we look after a lease in a store for which nobody takes that

@@ -119,6 +119,9 @@ func TestAStoreHasNoWordOnWhatItsSignatureLeavesOut(t *testing.T) {
 	}
 	g.turn(0)
 	g.whole(0, true, "all have signed")
+	if want := `it forgot, and has no word on 1 of our locks ("orders")`; g.core.stores[0].gaps() != want {
+		t.Errorf("told %q, want %q", g.core.stores[0].gaps(), want)
+	}
 	look := g.submit(looking("orders", func(*Lease) {}))
 	if len(g.asked[0]) > 0 {
 		t.Error("it was asked for the lock")
@@ -179,6 +182,9 @@ func TestAPeersWordOnWhatAStoreForgotIsHeeded(t *testing.T) {
 	}
 	for i := range g.stores {
 		g.whole(i, true, "it has a word on others")
+	}
+	if want := "it forgot, and has no word for peers on 1 of 1024 buckets of locks"; g.core.stores[0].gaps() != want {
+		t.Errorf("told %q, want %q", g.core.stores[0].gaps(), want)
 	}
 	g.ends(g.submit(acquiring("token", time.Second, "orders")), Failed) // at once
 	other := g.submit(acquiring("token", time.Second, "parcels"))

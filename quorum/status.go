@@ -19,7 +19,7 @@ type StoreStatus struct {
 	Phase    Phase         // of our signature there, "" if there is none
 	Signed   time.Duration // how long our signature has stood
 	Whole    bool          // its votes count; solo they do without that too
-	WaitsFor string        // if not Whole: what for
+	WaitsFor string        // if not Whole: what for; if it is, on which locks it has no word all the same
 
 	Event     string        // the last thing that happened to it, "" if none did
 	EventText string        // and why
