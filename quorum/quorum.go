@@ -10,9 +10,9 @@
 //     the place of that one, if that one is still there. All parts or none.
 //   - One change at a time for one name: nothing is built on the undecided.
 //   - Numbers never repeat: no two copies, of whatever attempt, are alike.
-//   - A store that forgot says nothing until every lease is back in it, and signed
-//     for: its book tells, see book.go and the files beside it. The rules of that
-//     are numbered where they are kept.
+//   - A store that forgot says nothing of a lock until everybody has put back what
+//     he knows of it, and signed for that: its book tells, see book.go and the files
+//     beside it. The rules of that are numbered where they are kept.
 //
 // [Core] decides, and is pure: no goroutine, no clock, no network, no disk. The
 // same calls in the same order give the same answers, so one seed replays a
