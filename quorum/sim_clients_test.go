@@ -203,6 +203,7 @@ func (c *simClient) extend(n *simNode, h *hold) {
 		if lease == nil || string(lease.Value) != h.token {
 			return Plan{}
 		}
+		w.mistake(h, w.now.Add(ttl))
 		return Plan{Parts: []Part{{Prev: lease, Name: h.name, Value: lease.Value, TTL: ttl, Renew: true}}}
 	}, Done: func(r Result) {
 		h.asked = nil
@@ -241,6 +242,17 @@ func (w *world) alone(h *hold) bool {
 	return true
 }
 
+// mistake is about a request for h that comes late: where several clients use one
+// token it may be done to another's hold, which then lasts until then at the most.
+func (w *world) mistake(h *hold, until Time) {
+	for _, other := range w.holds[h.name] {
+		if other != h && other.token == h.token {
+			other.until = min(other.until, until)
+			other.valid = min(other.valid, until)
+		}
+	}
+}
+
 // handOver gives the lock to another token, as SET IFEQ does.
 func (c *simClient) handOver(n *simNode, h *hold) {
 	w, sent, ttl, token := c.w, c.w.now, c.ttl(), c.token()
@@ -252,6 +264,7 @@ func (c *simClient) handOver(n *simNode, h *hold) {
 		if lease == nil || string(lease.Value) != h.token {
 			return Plan{}
 		}
+		w.mistake(h, w.now)
 		return Plan{Parts: []Part{{Prev: lease, Name: h.name, Value: []byte(token), TTL: ttl}}}
 	}, Done: func(r Result) {
 		h.asked = nil
@@ -278,6 +291,7 @@ func (c *simClient) release(n *simNode, h *hold) {
 		if lease == nil || string(lease.Value) != h.token {
 			return Plan{}
 		}
+		w.mistake(h, w.now)
 		return Plan{Parts: []Part{{Prev: lease, Name: h.name, Drop: true}}}
 	}, Done: func(r Result) {
 		switch {
