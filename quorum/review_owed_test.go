@@ -61,3 +61,38 @@ func TestAStoreThatForgotItsMarksIsNotAskedThoughItLeavesOutAnotherPart(t *testi
 		}
 	}
 }
+
+// A change of ours that was granted, and told, just before a crash was in stores 0 and
+// 1; store 0 forgets it, and its signature leaves the lock out. Store 2 has what a peer
+// tried to make of the lease. Somebody would rather have that, and fails for want of a
+// quorum: store 0 must have no word on the lock all the same, nor may our table forget
+// what was granted once the peer's is over.
+func TestAFailedChangeOfAnotherThanOursInDoubtGivesNoWordBack(t *testing.T) {
+	one, three := leaseFor("one", 900, 20*time.Second), leaseFor("one three", 980, 40*time.Second)
+	three.Fence = one.Fence
+	g := openGroup(t, groupConfig(3), groupPast(Entry{Name: "orders", Lease: three, Replaced: one, Pending: true}))
+	peers := &Copy{Value: []byte("one two"), Fence: one.Fence, Version: MakeNumber(950, 2)}
+	g.place("orders", three.Copy(), 41*time.Second, 1)
+	g.place("orders", peers, 10*time.Second, 2)
+	g.sign("p0", 1, 2) // before the crash
+	g.gather()
+	if s := g.mine(0); len(s.Owed) == 0 {
+		t.Fatalf("store 0 has the book %v, want orders left out", s)
+	}
+	op := g.submit(seeing(extending("orders", "one two", 10*time.Second)))
+	g.rest()
+	g.ends(op, Failed)
+	if len(g.mine(0).Owed) == 0 {
+		t.Error("store 0's signature speaks of the lock again, and it has forgotten what was granted there")
+	}
+	for range 12 {
+		g.pass(time.Second)
+		g.beat(g.each()...)
+		g.rest()
+	}
+	op = g.submit(acquiring("other", time.Second, "orders"))
+	g.rest()
+	if r := g.result(op); r.Outcome == Changed {
+		t.Errorf("granted to another in stores 0 and 2; ours was granted in 0 and 1 until %v from now", three.Until.Sub(g.now))
+	}
+}
