@@ -14,7 +14,7 @@ type attempt struct {
 	ballots  []ballot // of part p in store i: [p*stores+i]
 	counts   []Count  // by part
 	start    Time     // from here validity counts
-	spells   []uint   // of the stores when it got its numbers, if it was not launched at once: see Core.spell
+	spells   []uint   // by part and store, when it got its numbers, if it was not launched at once: see Core.spell
 	onDisk   bool
 	asked    bool // the stores were
 	confirms bool // nothing is changed yet, see Core.confirming
@@ -106,9 +106,9 @@ func (c *Core) attempt(now Time, op *Op, parts []Part, confirms bool) {
 		// Behind each other: a store whose copy was replaced by a proxy that then
 		// crashed and knows nothing of it would be left with a copy that nobody
 		// minds, in the place of one that its author believes to be there.
-		a.spells = make([]uint, len(c.stores))
+		a.spells = make([]uint, len(a.ballots))
 		for i := range a.spells {
-			a.spells[i] = c.spell(i, parts)
+			a.spells[i] = c.spell(i%len(c.stores), parts[i/len(c.stores)].Name)
 		}
 		c.write(Record{Entries: entries}, true, &Want{attempt: a})
 	default:
@@ -166,7 +166,7 @@ func (c *Core) launch(now Time, a *attempt) {
 			switch {
 			case c.wordless(i, a.parts[p].Name) != "":
 				why = c.wordless(i, a.parts[p].Name)
-			case a.spells != nil && a.spells[i] != c.spell(i, a.parts) && c.breaks&breakMarks == 0:
+			case a.spells != nil && a.spells[p*n+i] != c.spell(i, a.parts[p].Name) && c.breaks&breakMarks == 0:
 				// Rule 8: the store forgot its marks, and what had passed our numbers before
 				// that would not be noticed.
 				why = "it forgot what it knew when the change got its number"

@@ -203,8 +203,16 @@ func (c *Core) adopt(now Time, a *attempt, p int, s *slot) {
 			return // what we have is the lease rather than that, which we only tried
 		}
 		peers := was == nil || s.adopted
-		c.put(s, prev.adopted(), 0)
+		lease, owed := prev.adopted(), storeSet(0)
+		if was != nil {
+			// It may be the one that was granted all the same, and until the later end:
+			// a store that forgot it has no word on the lock as long.
+			later := max(lease.Until, was.Until)
+			lease, was, owed = withUntil(lease, later), withUntil(was, later), s.owed
+		}
+		c.put(s, lease, 0)
 		s.unsure, s.adopted = true, peers
+		c.oweStill(s, owed)
 		if was != nil && was.Version != prev.Version && string(was.Value) != string(prev.Value) {
 			s.or = was
 		}

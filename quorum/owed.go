@@ -62,6 +62,18 @@ func (c *Core) paid(s *slot, stores storeSet) {
 	}
 }
 
+// oweStill has stores owed what s has now in the place of what they were owed, which
+// nobody knows to be over.
+func (c *Core) oweStill(s *slot, stores storeSet) {
+	for i := range c.stores {
+		if bit := storeSet(1) << i; stores&bit != 0 {
+			s.owed |= bit
+			c.stores[i].owing++
+			c.stick(i, s)
+		}
+	}
+}
+
 // mayLeaveOut reports whether all that is still owed to a store can be left out of
 // its signature.
 func (w *witness) mayLeaveOut() bool { return w.owing == len(w.stuck) && w.owing <= maxOwed }

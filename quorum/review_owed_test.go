@@ -68,10 +68,18 @@ func TestAStoreThatForgotItsMarksIsNotAskedThoughItLeavesOutAnotherPart(t *testi
 // quorum: store 0 must have no word on the lock all the same, nor may our table forget
 // what was granted once the peer's is over.
 func TestAFailedChangeOfAnotherThanOursInDoubtGivesNoWordBack(t *testing.T) {
+	for _, peers := range []*Copy{
+		{Value: []byte("one two"), Fence: MakeNumber(900, 2), Version: MakeNumber(950, 2)},
+		{Value: []byte("one two"), Fence: MakeNumber(900, 2), Version: MakeNumber(900, 2)}, // what it was at first
+	} {
+		failedChangeOfARival(t, peers)
+	}
+}
+
+func failedChangeOfARival(t *testing.T, peers *Copy) {
 	one, three := leaseFor("one", 900, 20*time.Second), leaseFor("one three", 980, 40*time.Second)
-	three.Fence = one.Fence
+	one.Fence, one.Version, three.Fence = peers.Fence, MakeNumber(940, 1), peers.Fence
 	g := openGroup(t, groupConfig(3), groupPast(Entry{Name: "orders", Lease: three, Replaced: one, Pending: true}))
-	peers := &Copy{Value: []byte("one two"), Fence: one.Fence, Version: MakeNumber(950, 2)}
 	g.place("orders", three.Copy(), 41*time.Second, 1)
 	g.place("orders", peers, 10*time.Second, 2)
 	g.sign("p0", 1, 2) // before the crash
@@ -83,7 +91,10 @@ func TestAFailedChangeOfAnotherThanOursInDoubtGivesNoWordBack(t *testing.T) {
 	g.rest()
 	g.ends(op, Failed)
 	if len(g.mine(0).Owed) == 0 {
-		t.Error("store 0's signature speaks of the lock again, and it has forgotten what was granted there")
+		t.Errorf("%s: store 0's signature speaks of the lock again, and it has forgotten what was granted there", showCopy(peers))
+	}
+	if c := g.stores[0].get(g.now, "orders"); c.Equal(peers) {
+		t.Errorf("%s was put into store 0, and has a quorum now, which it never had", showCopy(peers))
 	}
 	for range 12 {
 		g.pass(time.Second)
@@ -93,6 +104,6 @@ func TestAFailedChangeOfAnotherThanOursInDoubtGivesNoWordBack(t *testing.T) {
 	op = g.submit(acquiring("other", time.Second, "orders"))
 	g.rest()
 	if r := g.result(op); r.Outcome == Changed {
-		t.Errorf("granted to another in stores 0 and 2; ours was granted in 0 and 1 until %v from now", three.Until.Sub(g.now))
+		t.Errorf("%s: granted to another in stores 0 and 2; ours was granted in 0 and 1 until %v from now", showCopy(peers), three.Until.Sub(g.now))
 	}
 }

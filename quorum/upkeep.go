@@ -385,8 +385,8 @@ func (c *Core) plant(now Time, store int, s *slot, why purpose) *Ask {
 		if s.adopted {
 			return nil // if it was granted, the peer who made it puts it back
 		}
-		if s.unsure && s.lease.Fence != s.lease.Version {
-			// A change of a lease that may never have been granted. Where it was forgotten
+		if s.unsure && (s.lease.Fence != s.lease.Version || c.peersOwn(s.lease.Version)) {
+			// A change of a lease that may never have been granted, or a peer's lease in its place. Where it was forgotten
 			// what came of it, the store has no word until that is settled, or over: a peer
 			// who made another of the lease would take this for what came after that. Where
 			// nothing was, what is there is what came of it.

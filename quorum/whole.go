@@ -96,12 +96,10 @@ func (c *Core) counts(store int) bool {
 	return w.whole || !c.peered() && (w.once || !c.signs())
 }
 
-// spell returns which of the times a store counts for parts this is, 0 while it does not.
-func (c *Core) spell(store int, parts []Part) uint {
-	for p := range parts {
-		if c.wordless(store, parts[p].Name) != "" {
-			return 0
-		}
+// spell returns which of the times a store counts for a lock this is, 0 while it does not.
+func (c *Core) spell(store int, name string) uint {
+	if c.wordless(store, name) != "" {
+		return 0
 	}
 	return c.stores[store].unwholes + 1
 }
