@@ -107,3 +107,28 @@ func failedChangeOfARival(t *testing.T, peers *Copy) {
 		t.Errorf("%s: granted to another in stores 0 and 2; ours was granted in 0 and 1 until %v from now", showCopy(peers), three.Until.Sub(g.now))
 	}
 }
+
+// Who refuses to serve shows itself in a book that lost its line. That is no leave to
+// put its leases over what a stranger has there.
+func TestWhoRefusesToServeOverrulesNobody(t *testing.T) {
+	g := newGroup(t, 3)
+	lease := g.holds("orders", "token", groupTTL/2)
+	stranger := g.signature("p9", 0)
+	g.stores[0].book["p9"] = stranger
+	g.rest()
+	if s := g.mine(0); g.core.refused == nil || s.Phase != Pending {
+		t.Fatalf("refused %v, the book has %v, want ours withdrawn", g.core.refused, s)
+	}
+	g.stores[0].simMemory = newMemory()
+	g.stores[0].book["p9"] = stranger
+	theirs := &Copy{Value: []byte("theirs"), Fence: MakeNumber(7, 9), Version: MakeNumber(7, 9)}
+	g.place("orders", theirs, time.Hour, 0)
+	for range 6 {
+		g.pass(auditEvery)
+		g.rest()
+	}
+	t.Logf("ours %v, the book has %v", lease.Version, g.mine(0).Phase)
+	if got := g.at(0, "orders"); got != "theirs" {
+		t.Errorf("store 0 has %q, want what the stranger put there", got)
+	}
+}

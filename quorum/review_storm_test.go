@@ -6,11 +6,11 @@ import (
 )
 
 var reviewStorms = map[string]*storm{
-	"crowd":  {name: "wrecks of a crowd", every: 700 * time.Millisecond, blow: (*world).wreckSome, slow: 0.3, lag: 0.15, crowd: true},
-	"lone":   {name: "wrecks", every: 700 * time.Millisecond, blow: (*world).wreckSome, slow: 0.4, lag: 0.1},
-	"away":   {name: "wrecks, and one away", every: 900 * time.Millisecond, blow: (*world).wreckAway, slow: 0.3, lag: 0.1, crowd: true},
-	"old":    {name: "old data and crashes", every: 900 * time.Millisecond, blow: (*world).wreckOld, slow: 0.3, lag: 0.1, crowd: true},
-	"jump":   {name: "jumps, some unseen", every: 900 * time.Millisecond, blow: (*world).wreckJump, slow: 0.4, lag: 0.1},
+	"crowd": {name: "wrecks of a crowd", every: 700 * time.Millisecond, blow: (*world).wreckSome, slow: 0.3, lag: 0.15, crowd: true},
+	"lone":  {name: "wrecks", every: 700 * time.Millisecond, blow: (*world).wreckSome, slow: 0.4, lag: 0.1},
+	"away":  {name: "wrecks, and one away", every: 900 * time.Millisecond, blow: (*world).wreckAway, slow: 0.3, lag: 0.1, crowd: true},
+	"old":   {name: "old data and crashes", every: 900 * time.Millisecond, blow: (*world).wreckOld, slow: 0.3, lag: 0.1, crowd: true},
+	"jump":  {name: "jumps, some unseen", every: 900 * time.Millisecond, blow: (*world).wreckJump, slow: 0.4, lag: 0.1},
 }
 
 func init() {

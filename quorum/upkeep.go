@@ -309,7 +309,9 @@ func (c *Core) peek(now Time, w *witness) time.Duration {
 
 // mayPlant reports whether copies may be put back: once our pending line stands,
 // since what was there before that says nothing of what is there now.
-func (c *Core) mayPlant(store int) bool { return !c.signs() || c.stores[store].phase != "" }
+func (c *Core) mayPlant(store int) bool {
+	return !c.signs() || c.stores[store].phase != "" && c.refused == nil
+}
 
 // payDebts has copies taken out that must go.
 func (c *Core) payDebts(now Time, store int, e *errand) {
