@@ -46,6 +46,7 @@ type leaf struct {
 	lookAt     Time                 // when to look anew whether it is whole, though the book is the same
 	strange    string               // the difference that forbids to serve, "" if there is none
 	read       bool                 // it was read in this life of the proxy
+	met        Time                 // when it was first read
 	clock      *ClockReading        // of the store, as last read; nil: it has none that can be set
 	peekAt     Time                 // when to read it again if nothing else does
 	once       bool                 // our signature has stood there in this life of the proxy
@@ -95,7 +96,9 @@ func (c *Core) opened(now Time, store int, book Book) {
 		}
 		return
 	}
-	w.read = true
+	if !w.read {
+		w.read, w.met = true, now
+	}
 	sigs := c.parse(store, book)
 	c.ours(now, store, book[c.cfg.ID], sigs[c.cfg.ID])
 	c.glimpse(now, store, sigs)

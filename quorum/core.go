@@ -152,7 +152,9 @@ func newCore(cfg Config, out Outbox, past History, now Time, breaks breakage) *C
 		checkpoint: now,
 	}
 	if c.peered() && breaks&breakMarks == 0 {
-		c.count = pace{count: c.count}.now(Time(past.Away)) // it went on while we were not there
+		// They went on while we were not there, by clocks that may be faster than ours.
+		c.count = pace{count: c.count}.now(Time(past.Away + past.Away/50))
+		c.woke = c.count
 	}
 	c.pace = pace{c.count, now}
 	c.meet(past.Seen, now)
@@ -340,7 +342,7 @@ func (c *Core) proceed(now Time, op *Op, plan Plan) {
 		c.read(now, op)
 	case len(plan.Parts) == 0 && c.showOther(op):
 		c.decide(now, op)
-	case len(plan.Parts) == 0 && op.parted != nil && !c.certain(op):
+	case len(plan.Parts) == 0 && !c.certain(op):
 		c.settle(op, Result{Outcome: Failed, Took: now.Sub(op.began), Err: fmt.Errorf(
 			"change %q: some stores did it and some refused, and what it was to change is gone: %w", op.Names[0], ErrStale)})
 	case len(plan.Parts) == 0:

@@ -4,28 +4,33 @@ import "slices"
 
 // What is known of a lease that several versions of it, or of it and another, may be.
 
-// certain reports whether op, of which an attempt was carried out in part, is known
+// certain reports whether op, of which attempts were carried out in part, is known
 // to have changed nothing: because somebody else's lease is there for sure, which
 // is not a later change of what op made, nor there because op ended what was.
 func (c *Core) certain(op *Op) bool {
+	return !slices.ContainsFunc(op.parted, func(a *attempt) bool { return !c.vain(op, a) })
+}
+
+// vain is certain of one attempt.
+func (c *Core) vain(op *Op, parted *attempt) bool {
 	for i, name := range op.Names {
 		lease := op.view.found[i]
 		if lease == nil {
 			return false
 		}
 		sure := c.sure(Part{Name: name, Prev: lease})
-		for p := range op.parted.parts {
-			if op.parted.parts[p].Name != name {
+		for p := range parted.parts {
+			if parted.parts[p].Name != name {
 				continue
 			}
-			led := op.parted.mayHaveLed(p, lease)
-			if op.parted.next[p] != nil {
+			led := parted.mayHaveLed(p, lease)
+			if parted.next[p] != nil {
 				// A store that refused for this very version never had what op made, of which
 				// that could be a later change. If a quorum did, that version is the lease.
-				before := op.parted.inTheWay(p, lease)
+				before := parted.inTheWay(p, lease)
 				sure = sure || before >= c.cfg.Need
 				led = led && before < c.cfg.Need && (before == 0 || !lease.Foreign || !lease.agreed) &&
-					lease.Version > op.parted.next[p].Version
+					lease.Version > parted.next[p].Version
 			}
 			if led {
 				return false

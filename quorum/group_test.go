@@ -104,7 +104,7 @@ func (g *group) signature(id string, store int, alter ...func(*Signature)) strin
 	others := slices.DeleteFunc([]string{"p0", "p1", "p2"}, func(p string) bool { return p == id })
 	s := Signature{
 		Phase: Signed, Nonce: fmt.Sprint("of ", id, " at ", int64(g.now)), Instance: "i" + id[1:], Incarnation: process(g.lives[store]),
-		Peers: others, Config: "these stores", Beat: 1, Clock: g.stores[store].shows(g.now), Boot: "boot",
+		Peers: others, Config: "these stores", Mark: MakeNumber(g.core.woke, 2), Beat: 1, Clock: g.stores[store].shows(g.now), Boot: "boot",
 	}
 	for _, f := range alter {
 		f(&s)
@@ -118,12 +118,13 @@ func (g *group) sign(id string, stores ...int) {
 	}
 }
 
-// beat has all that signed, p0 apart, show that they live.
+// beat has all that signed, p0 apart, show that they live, and have heard of our numbers.
 func (g *group) beat(stores ...int) {
 	for _, i := range stores {
 		for _, id := range []string{"p1", "p2"} {
 			if s, err := ParseSignature(g.stores[i].book[id]); err == nil {
 				s.Beat++
+				s.Mark = max(s.Mark, g.mine(i).Mark)
 				g.stores[i].book[id] = s.String()
 			}
 		}

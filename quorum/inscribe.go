@@ -31,6 +31,10 @@ func (c *Core) inscribe(now Time, store int) *Ask {
 			w.writeAt = now.Add(signAgain)
 			return nil
 		}
+		if old := c.standing(w); old != nil && !c.keptPace(w, old) && c.mayVouch(w, old) && now < w.met.Add(3*beatEvery) {
+			w.writeAt = now.Add(signAgain)
+			return nil
+		}
 		ask.Line = c.line(w, Pending)
 	case w.phase == Pending && c.outdated(w) != "":
 		// Nobody signs under that id here any more, and we could not.
@@ -80,32 +84,76 @@ func (c *Core) line(w *witness, phase Phase) string {
 	w.overstated = false
 	s := Signature{
 		Phase: phase, Nonce: w.nonce, Instance: c.cfg.Instance, Incarnation: process(w.incarnation),
-		Peers: c.cfg.Peers, Seen: c.seen, Config: c.cfg.Print, Mark: MakeNumber(c.count, c.cfg.Author), Beat: w.beats,
-		Owed: w.owed(), Clock: w.clock, Boot: c.cfg.Boot,
+		Peers: c.cfg.Peers, Seen: c.seen, Config: c.cfg.Print, Mark: MakeNumber(min(c.count, c.limit.Count()), c.cfg.Author), Beat: w.beats,
+		Owed: w.owed(), Clock: w.clock, Boot: c.cfg.Boot, Beside: c.beside(w),
 	}
 	if phase == Pending {
 		// The signature of before a restart of ours stays as long as it is true: the
 		// others need not stop while we look after the copies.
-		if old, err := ParseSignature(w.line); err == nil && old.Phase == Signed && old.Instance == s.Instance && old.Incarnation == s.Incarnation && c.keptPace(old, s) {
+		if old := c.standing(w); old != nil && c.keptPace(w, old) {
 			s.Phase, s.Nonce, s.Next, s.Owed = Signed, old.Nonce, w.nonce, old.Owed
 		}
 	}
 	return s.String()
 }
 
-// keptPace reports whether a store's clock is known not to have jumped between two
-// signatures of ours. Copies may have run out too early, and where nobody was there
-// to see it, each that comes back finds it out from its own signature.
+// standing returns our signature of before a restart of ours, nil if there is none.
+func (c *Core) standing(w *witness) *Signature {
+	s, err := ParseSignature(w.line)
+	if err != nil || s.Phase != Signed || s.Instance != c.cfg.Instance || s.Incarnation != process(w.incarnation) {
+		return nil
+	}
+	return &s
+}
+
+// keptPace reports whether a store's clock is known not to have jumped since a
+// signature of ours. Copies may have run out too early, and where nobody was there to
+// see it, each that comes back finds it out from its own signature. After a reboot of
+// ours it takes a peer's word.
 //
 // Alone we need not know: where our copies are missing, our table has them.
-func (c *Core) keptPace(old, s Signature) bool {
+func (c *Core) keptPace(w *witness, old *Signature) bool {
 	switch {
 	case !c.peered() || c.breaks&breakPace != 0:
 		return true
-	case old.Clock == nil || s.Clock == nil:
-		return old.Clock == s.Clock // a store without
+	case old.Clock == nil || w.clock == nil:
+		return old.Clock == w.clock // a store without
+	case old.Boot != "" && old.Boot == c.cfg.Boot:
+		return old.Clock.Jump(*w.clock) == 0
 	}
-	return old.Boot != "" && old.Boot == s.Boot && old.Clock.Jump(*s.Clock) == 0
+	for i := range c.peers {
+		if c.wasBeside(w, old, i) && w.peers[i].moves >= beatsBelieve {
+			return true
+		}
+	}
+	return false
+}
+
+// mayVouch reports whether a peer is there that may have looked after the clock ever
+// since a signature of ours. If it lives, it has done so once its beat has moved.
+func (c *Core) mayVouch(w *witness, old *Signature) bool {
+	for i := range c.peers {
+		if old.Boot != c.cfg.Boot && c.wasBeside(w, old, i) {
+			return true
+		}
+	}
+	return false
+}
+
+// wasBeside reports whether the signature of a peer is still the one that stood beside ours.
+func (c *Core) wasBeside(w *witness, old *Signature, peer int) bool {
+	s, ok := w.sigs[c.peers[peer].id]
+	return ok && s.Phase == Signed && w.current(s) && slices.Contains(old.Beside, s.Nonce) && w.peers[peer].nonce == s.Nonce
+}
+
+// beside returns the nonces of the peers' signatures in a store.
+func (c *Core) beside(w *witness) (nonces []string) {
+	for i := range c.peers {
+		if s, ok := w.sigs[c.peers[i].id]; ok && s.Phase == Signed && w.current(s) {
+			nonces = append(nonces, s.Nonce)
+		}
+	}
+	return nonces
 }
 
 // inscribed takes the answer to that.

@@ -42,9 +42,9 @@ type Op struct {
 	other int // how many of the other possible leases it was shown, see Core.showOther
 	// looked: it was shown what the stores have, and not just what the table has.
 	looked bool
-	doubts bool     // with peers: it is to look there before it decides again
-	parted *attempt // the last that was refused though some store may have acted on it
-	gone   bool     // the client hung up
+	doubts bool       // with peers: it is to look there before it decides again
+	parted []*attempt // those that were refused though some store may have acted on them
+	gone   bool       // the client hung up
 }
 
 // A View is what an op was shown: the leases of its names at one moment.

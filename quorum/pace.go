@@ -34,6 +34,9 @@ func (c *Core) learn(now Time, n Number) {
 	if c.count > c.pace.now(now) {
 		c.pace = pace{c.count, now}
 	}
+	if c.peered() && c.count > c.limit.Count() && c.breaks&breakMarks == 0 {
+		c.Reserve() // what we heard is to be known after a crash too
+	}
 }
 
 // keepPace lets the numbers follow the time.

@@ -273,3 +273,43 @@ func TestNumbersGoOnWhileWeAreAway(t *testing.T) {
 		}
 	}
 }
+
+// What we heard of a peer's numbers is on disk before it is in a book, so that we
+// know it after a crash, and nobody counts on what we might forget.
+func TestWhatWasHeardOfNumbersIsKept(t *testing.T) {
+	g := newGroup(t, 1)
+	high := MakeNumber(g.core.limit.Count()+1<<20, 2)
+	g.stores[0].book["p1"] = g.signature("p1", 0, func(s *Signature) { s.Mark = high })
+	written := len(g.disk)
+	f := g.send(0)
+	g.land(f)
+	g.pass(beatEvery)
+	g.land(g.send(0))
+	if s := g.mine(0); s.Mark >= high {
+		t.Errorf("the book has the mark %v before the journal has it", s.Mark)
+	}
+	g.sync()
+	if limit := g.disk[len(g.disk)-1].Limit; len(g.disk) == written || limit <= high {
+		t.Errorf("the journal has the limit %v, want it above %v", limit, high)
+	}
+	g.pass(beatEvery)
+	g.turn(0)
+	if s := g.mine(0); s.Mark < high {
+		t.Errorf("the book has the mark %v, want %v", s.Mark, high)
+	}
+}
+
+// A restart takes numbers ahead by what was reserved. If all stores forgot then, and we
+// were gone, a peer that had not heard of that would go on below them.
+func TestAStoreWaitsUntilAPeerHasHeardOfOurNumbers(t *testing.T) {
+	g := newGroup(t, 1)
+	woke := g.core.woke
+	g.stores[0].book["p1"] = g.signature("p1", 0, func(s *Signature) { s.Mark = MakeNumber(woke-1, 2) })
+	g.turn(0)
+	if g.whole(0, false, "p1 has not heard of our numbers"); g.core.stores[0].waits != "peer p1 did not hear of our numbers yet" {
+		t.Errorf("it waits for %q", g.core.stores[0].waits)
+	}
+	g.beat(0)
+	g.turn(0)
+	g.whole(0, true, "p1 has heard of our numbers")
+}

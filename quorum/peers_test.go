@@ -423,6 +423,50 @@ func TestAReleaseThatAPeerWasFasterToBelieveIsNoRefusal(t *testing.T) {
 	}
 }
 
+// Its first attempt ended the lease in one store, its second one did something to
+// another that had been made of it: neither is forgotten for the other.
+func TestWhatAnEarlierAttemptDidIsNotForgotten(t *testing.T) {
+	g := newGroup(t, 3)
+	lease := g.holds("orders", "me", groupTTL/2)
+	op := g.submit(&Op{Names: []string{"orders"}, Reads: true, Decide: func(v *View) Plan {
+		switch l, _ := v.Lease("orders"); {
+		case l == nil:
+			return Plan{}
+		case string(l.Value) == "me":
+			return Plan{Parts: []Part{{Prev: l, Name: "orders", Drop: true}}}
+		case string(l.Value) == "me you":
+			return Plan{Parts: []Part{{Prev: l, Name: "orders", Value: []byte("you"), TTL: groupTTL / 2}}}
+		}
+		return Plan{}
+	}})
+	g.land(g.send(0))
+	if g.at(0, "orders") != "" {
+		t.Fatal("store 0 has it still")
+	}
+	both := &Copy{Value: []byte("me you"), Fence: lease.Fence, Version: MakeNumber(g.core.count+100, 2)}
+	g.place("orders", both, groupTTL/2, 1, 2)
+	changes := func() bool {
+		votes := doing(g.asked[1], whyVote)
+		return len(votes) > 0 && votes[0].Next != nil
+	}
+	for range 6 {
+		if !changes() {
+			g.turn(1, 2, 0)
+		}
+	}
+	if !changes() {
+		t.Fatalf("store 1 is asked %v, want what is left of the list put there", g.asked[1])
+	}
+	g.place("orders", peersLease("next", 1<<30), groupTTL/2, 0, 1, 2)
+	g.core.Voted(g.now, g.next(2), Vote{Err: errLost})
+	for range 6 {
+		g.turn(0, 1, 2)
+	}
+	if r := g.ends(op, Failed); !errors.Is(r.Err, ErrStale) {
+		t.Errorf("error %v, want that it changed meanwhile", r.Err)
+	}
+}
+
 // A peer has put somebody else on the list beside the one whom p0 knows, in two
 // stores: the lock is theirs, and not released by taking out the copy of before.
 func TestAReleaseOfWhatAPeerHasChangedLooksAnew(t *testing.T) {

@@ -196,6 +196,27 @@ func TestAChangeInDoubtIsNotPutBack(t *testing.T) {
 	}
 }
 
+// Nobody puts such a change back, so where it is, it has always been: it only has to
+// last, since the store's clock may have jumped.
+func TestAChangeInDoubtThatIsThereIsNotLeftOut(t *testing.T) {
+	three := leaseFor("one three", 1500, 20*time.Second)
+	three.Fence = MakeNumber(1400, 0)
+	g, _, _ := inDoubt(t, "one three")
+	g.place("orders", three.Copy(), time.Second, 0, 1)
+	g.gather()
+	for i, left := range []bool{false, false, true} {
+		if s := g.mine(i); s.Phase != Signed || (len(s.Owed) > 0) != left {
+			t.Errorf("store %d has the book %v, want orders left out %t", i, s, left)
+		}
+		if _, until := g.stores[i].find(g.now, "orders"); !left && until < g.core.slots["orders"].lease.Until {
+			t.Errorf("store %d has it for %v, want until the lease is over", i, until.Sub(g.now))
+		}
+	}
+	op := g.submit(extending("orders", "one three", 30*time.Second))
+	g.rest()
+	g.ends(op, Changed)
+}
+
 // A store that forgot does not know which of the two it had, nor what a peer made
 // of the one, who would take the other for what came after that: it has no word on
 // that lock until all are over.

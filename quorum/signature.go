@@ -31,7 +31,7 @@ type Signature struct {
 	Peers       []string `json:"peers,omitempty"`       // the other proxies' ids, sorted
 	Seen        []string `json:"seen,omitempty"`        // what the journal knows of proxies, see [History]
 	Config      string   `json:"config"`                // stores, strategy and max-ttl, in words
-	Mark        Number   `json:"mark"`                  // no number of the signer's was above it when it was written
+	Mark        Number   `json:"mark"`                  // no number of the signer's was above it when it was written, and none will be below it
 	Owed        []int    `json:"owed,omitempty"`        // the buckets of locks that it says nothing of, sorted; see [Bucket]
 	Beat        uint64   `json:"beat"`                  // goes up while the signer lives
 	// Clock is what the store's clock showed when it was written, by the signer's,
@@ -39,6 +39,9 @@ type Signature struct {
 	// while it was away.
 	Clock *ClockReading `json:"clock,omitempty"`
 	Boot  string        `json:"boot,omitempty"`
+	// Beside are the nonces of the other signatures that stood there then. Whoever has
+	// still the same has looked after the clock all the while.
+	Beside []string `json:"beside,omitempty"`
 }
 
 // String returns the line as it stands in a book.

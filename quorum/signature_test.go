@@ -2,7 +2,9 @@ package quorum
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -180,6 +182,30 @@ func TestWhoRefusesToServeStaysInABookThatForgot(t *testing.T) {
 	}
 	if s := g.mine(0); s.Phase != "" {
 		t.Errorf("the book has %v, want nothing of a proxy that never signed one", s)
+	}
+}
+
+// Who refuses to serve shows itself in a book that lost its line. That is no leave to
+// put its leases over what a stranger has there.
+func TestWhoRefusesToServeOverrulesNobody(t *testing.T) {
+	g := newGroup(t, 3)
+	g.holds("orders", "token", groupTTL/2)
+	stranger := g.signature("p9", 0)
+	g.stores[0].book["p9"] = stranger
+	g.rest()
+	if s := g.mine(0); g.core.refused == nil || s.Phase != Pending {
+		t.Fatalf("refused %v, the book has %v, want ours withdrawn", g.core.refused, s)
+	}
+	g.stores[0].simMemory = newMemory()
+	g.stores[0].book["p9"] = stranger
+	theirs := &Copy{Value: []byte("theirs"), Fence: MakeNumber(7, 9), Version: MakeNumber(7, 9)}
+	g.place("orders", theirs, time.Hour, 0)
+	for range 6 {
+		g.pass(auditEvery)
+		g.rest()
+	}
+	if got := g.at(0, "orders"); got != "theirs" {
+		t.Errorf("store 0 has %q, want what the stranger put there", got)
 	}
 }
 
@@ -437,6 +463,93 @@ func TestTheOldSignatureStandsUntilTheNextOneDoes(t *testing.T) {
 		if s := g.mine(0); s.Phase != Signed || s.Nonce != "n1" || s.Next != "" || g.at(0, "orders") != "one" {
 			t.Errorf("%s: the book has %v, want a signature of this life", c.what, s)
 		}
+	}
+}
+
+// rebooted returns a group of one store in which p0 finds its signature of an earlier
+// boot, beside one of p1.
+func rebooted(t *testing.T, entries ...Entry) *group {
+	g := openGroup(t, groupConfig(1), groupPast(entries...))
+	g.sign("p1", 0)
+	p1, _ := ParseSignature(g.stores[0].book["p1"])
+	g.stores[0].book["p0"] = g.signature("p0", 0, func(s *Signature) { s.Boot, s.Beside = "before", []string{p1.Nonce} })
+	return g
+}
+
+// Readings of its own clock say nothing of before it was booted. A peer that was there
+// all the while has torn the book if the store's clock jumped.
+func TestAfterARebootAPeerVouchesForTheOldSignature(t *testing.T) {
+	for _, c := range []struct {
+		what string
+		then func(g *group, turn int)
+		want bool
+	}{
+		{"it lives", func(g *group, turn int) { g.beat(0) }, true},
+		{"it stands still", func(*group, int) {}, false},
+		{"it has come back meanwhile", func(g *group, turn int) {
+			if turn == 0 {
+				g.sign("p1", 0)
+			}
+			g.beat(0)
+		}, false},
+		{"it has moved once", func(g *group, turn int) {
+			if turn == 1 {
+				g.beat(0)
+			}
+		}, false},
+	} {
+		g := rebooted(t, ofJournal("orders", "one", 500, groupTTL))
+		was := g.mine(0).Nonce
+		g.connect(0)
+		kept := false
+		for turn := range 10 {
+			g.turn(0)
+			g.pass(beatEvery)
+			c.then(g, turn)
+			kept = kept || g.mine(0).Nonce == was && g.mine(0).Next != ""
+		}
+		if s := g.mine(0); kept != c.want || s.Phase != Signed || s.Nonce == was || g.at(0, "orders") != "one" {
+			t.Errorf("%s: the old signature stood until the next one %t, want %t; the book has %v at last", c.what, kept, c.want, s)
+		}
+	}
+}
+
+// A machine loses power while extensions are being confirmed. The stores have forgotten
+// nothing, and the peers were there all the time.
+func TestARebootAmidExtensionsStopsNobody(t *testing.T) {
+	var entries []Entry
+	for i := range maxOwed + 1 {
+		e := ofJournal(fmt.Sprint("lock", i), "token", uint64(500+2*i), groupTTL/2)
+		was := *e.Lease
+		e.Lease.Version, e.Pending, e.Replaced = MakeNumber(uint64(501+2*i), 1), true, &was
+		entries = append(entries, e)
+	}
+	g := rebooted(t, entries...)
+	for _, e := range entries {
+		g.place(e.Name, e.Lease.Copy(), groupTTL/2, 0)
+	}
+	g.sign("p2", 0)
+	g.connect(0)
+	for range 8 {
+		g.turn(0)
+		g.beat(0)
+		g.pass(signAgain)
+	}
+	g.whole(0, true, "nothing was forgotten")
+	op := g.submit(extending("lock0", "token", groupTTL/2))
+	g.rest()
+	g.ends(op, Changed)
+}
+
+func TestASignatureSaysWhatStandsBesideIt(t *testing.T) {
+	g := newGroup(t, 1)
+	g.stores[0].book["p2"] = g.signature("p2", 0, func(s *Signature) { s.Phase = Pending })
+	g.pass(beatEvery)
+	g.turn(0)
+	p1, _ := ParseSignature(g.stores[0].book["p1"])
+	g.pass(beatEvery)
+	if g.turn(0); !slices.Equal(g.mine(0).Beside, []string{p1.Nonce}) {
+		t.Errorf("the book has %v, want the nonce %s of p1 in it, and none of p2, which is pending", g.mine(0), p1.Nonce)
 	}
 }
 

@@ -1,6 +1,7 @@
 package quorum
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -254,6 +255,9 @@ func (w *world) crash(n *simNode) {
 	n.disk.sync(kept)
 	w.note("proxy %d crashes; %d unsynced records are kept, %d lost", n.id, kept, len(n.disk.written))
 	n.disk.written, n.disk.told = nil, w.now
+	if w.stats.crashes%3 == 0 { // and its machine with it
+		n.cfg.Boot = fmt.Sprint("boot ", w.stats.crashes)
+	}
 	n.proxy.gone = true
 	n.proxy, n.paused = nil, 0
 	down := w.upTo(2 * time.Second)

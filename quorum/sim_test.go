@@ -90,7 +90,7 @@ func (w *world) newNode(i, group int) *simNode {
 		return fmt.Sprint("n", w.nonces)
 	}
 	if len(w.stores) > 0 {
-		n.cfg.ID, n.cfg.Print = fmt.Sprint("p", i), "these stores"
+		n.cfg.ID, n.cfg.Print, n.cfg.Boot = fmt.Sprint("p", i), "these stores", "boot"
 		n.cfg.Instance = n.cfg.Nonce()
 	}
 	if group > 1 {

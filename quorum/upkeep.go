@@ -308,7 +308,8 @@ func (c *Core) peek(now Time, w *witness) time.Duration {
 }
 
 // mayPlant reports whether copies may be put back: once our pending line stands,
-// since what was there before that says nothing of what is there now.
+// since what was there before that says nothing of what is there now. And not while we
+// refuse to serve: a stranger may be counting on what it has there.
 func (c *Core) mayPlant(store int) bool {
 	return !c.signs() || c.stores[store].phase != "" && c.refused == nil
 }
@@ -388,15 +389,20 @@ func (c *Core) plant(now Time, store int, s *slot, why purpose) *Ask {
 			return nil // if it was granted, the peer who made it puts it back
 		}
 		if s.unsure && (s.lease.Fence != s.lease.Version || c.peersOwn(s.lease.Version)) {
-			// A change of a lease that may never have been granted, or a peer's lease in its place. Where it was forgotten
-			// what came of it, the store has no word until that is settled, or over: a peer
-			// who made another of the lease would take this for what came after that. Where
-			// nothing was, what is there is what came of it.
+			// A change of a lease that may never have been granted, or a peer's lease in its
+			// place. Where it was forgotten what came of it, the store has no word on that lock
+			// until it is settled, or over: a peer who made another of the lease would take
+			// this for what came after that. Where nothing was, what is there is what came of it.
 			if c.forgotNothing(store, s.name) {
 				c.paid(s, 1<<store)
+				return nil
 			}
-			c.stick(store, s)
-			return nil
+			if s.owed>>store&1 == 0 {
+				return nil
+			}
+			// But what it has of just this version, nobody has put back. It only has to last.
+			s.asked |= 1 << store
+			return &Ask{Store: store, why: why, again: true, Request: Request{Name: s.name, Prev: s.lease.Copy(), Next: s.lease.Copy(), TTL: left, Heed: c.heeds()}}
 		}
 	}
 	s.asked |= 1 << store

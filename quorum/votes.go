@@ -172,10 +172,10 @@ func (c *Core) mayGo(name string, found *Copy) bool {
 // straggler takes an answer that came after the decision. If the change was
 // undone, its undo is behind this very request in the store's lane.
 func (c *Core) straggler(ask *Ask, vote Vote, b *ballot) {
-	if a := ask.attempt; a.op.parted == a && vote.Verdict != Silent && !b.in {
+	if a := ask.attempt; slices.Contains(a.op.parted, a) && vote.Verdict != Silent && !b.in {
 		*b = ballot{in: true, vote: vote.Verdict, found: vote.Found}
-		if !a.acted() {
-			a.op.parted = nil // no store did any of it after all
+		if !a.acted() { // no store did any of it after all
+			a.op.parted = slices.DeleteFunc(a.op.parted, func(other *attempt) bool { return other == a })
 		}
 	}
 	s := c.slots[ask.Name]
@@ -212,7 +212,7 @@ func (c *Core) judge(now Time, a *attempt) {
 	case held >= 0:
 		a.retry = c.outrun(a)
 		if a.retry && !a.confirms && a.acted() {
-			a.op.parted = a
+			a.op.parted = append(a.op.parted, a)
 		}
 		c.lose(now, a, Result{Outcome: Held})
 	case mute >= 0:
