@@ -202,6 +202,9 @@ func (c *Core) adopt(now Time, a *attempt, p int, s *slot) {
 		if was != nil && (!s.unsure || was.agreed && !prev.agreed) && c.breaks&breakAdopt == 0 {
 			return // what we have is the lease rather than that, which we only tried
 		}
+		if c.breaks&breakAdopt != 0 {
+			was = nil
+		}
 		peers := was == nil || s.adopted
 		lease, owed := prev.adopted(), storeSet(0)
 		if was != nil {

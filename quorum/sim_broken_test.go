@@ -31,7 +31,7 @@ var brokenRules = []brokenRule{
 	{"rule 4: put our lease over somebody else's", breakOver, "wrecks"},
 	{"rule 5: ask a store that not every peer has signed", breakWhole, ""},
 	{"rule 5: take a silent peer for dead at once", breakOutwait, ""},
-	{"rule 5: believe in peers that may have missed a jump", breakSure, "clocks"},
+	{"rule 5: believe in peers that may have missed a jump", breakSure, "unseen"},
 	{"rule 6: believe in signatures of an earlier incarnation", breakIncarnation, ""},
 	{"rule 6: let a signature stand whose store's clock may have jumped unseen", breakPace, "unseen"},
 	{"rule 7: sign with an empty journal", breakFresh, ""},
@@ -46,7 +46,7 @@ var brokenRules = []brokenRule{
 	{"section 3: undo late by taking out, not by putting back", breakBackfill, "crowd"},
 	{"section 3: answer by one of two possible leases", breakRivals, ""},
 	{"section 3: swap where there is no copy, or an older one", breakStrict, "crowd"},
-	{"section 3: take a copy that was seen for the lease, though we have that", breakAdopt, "a crowd, slow links"},
+	{"section 3: take a copy that was seen for the lease, though we have that", breakAdopt, "crowd"},
 	{"rule 10: leave notices of what may never have been granted", breakUnsure, "crowd"},
 }
 
