@@ -86,6 +86,9 @@ func (c *Core) shown(now Time, name string, gone Number, answers []answer) (leas
 	switch {
 	case silent >= c.cfg.Need: // they may have a lease of which nothing is to be seen
 		return nil, true, c.unread(name, silent, answers)
+	case len(possible) == 1 && outdated > 0 && unknown >= c.cfg.Need && possible[0].most < c.cfg.Need:
+		// It is that lease, but they may have a version of it of which nothing is to be seen.
+		return nil, false, nil
 	case len(possible) == 1:
 		return c.asShown(now, name, possible[0].copy, answers), true, nil
 	case len(possible) > 1, ours+unknown >= c.cfg.Need:
