@@ -142,6 +142,7 @@ func (c *Core) glimpse(now Time, store int, sigs map[string]Signature) {
 		g.beat = s.Beat
 	}
 	if c.breaks&breakMarks == 0 {
+		highest := Number(0)
 		for id, s := range sigs {
 			// Rule 8: above every high-water mark that can be read; and above what a
 			// proxy whose journal is lost may have used since it last wrote its own.
@@ -149,7 +150,8 @@ func (c *Core) glimpse(now Time, store int, sigs map[string]Signature) {
 			if id == c.cfg.ID && s.Instance != c.cfg.Instance {
 				mark = Above(mark)
 			}
-			c.learn(now, mark)
+			highest = max(highest, mark)
 		}
+		c.learn(now, highest)
 	}
 }

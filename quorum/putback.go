@@ -91,10 +91,12 @@ func (c *Core) refreshes(ask *Ask, found *Copy) bool {
 // our lease ends. If ours may never have been granted, what is older may have been.
 func (c *Core) overrules(store int, s *slot, found *Copy) bool {
 	switch {
-	case found == nil || !c.owes(store, s):
+	case found == nil:
 		return false
 	case c.breaks&breakOver != 0:
-		return true
+		return c.peered()
+	case !c.owes(store, s):
+		return false
 	case found.Version == 0 || found.Opaque || found.Version >= s.lease.Version:
 		return false
 	}

@@ -28,7 +28,7 @@ var brokenRules = []brokenRule{
 	{"rule 2: count what an older epoch said", breakEpoch, ""},
 	{"rule 3: sign before every lease is back", breakReseed, ""},
 	{"rule 3: take a store's word on what its signatures leave out", breakOwed, ""},
-	{"rule 4: put our lease over somebody else's", breakOver, "wrecks"},
+	{"rule 4: put our lease over somebody else's", breakOver, ""},
 	{"rule 5: ask a store that not every peer has signed", breakWhole, ""},
 	{"rule 5: take a silent peer for dead at once", breakOutwait, ""},
 	{"rule 5: believe in peers that may have missed a jump", breakSure, "unseen"},

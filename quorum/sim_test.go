@@ -338,3 +338,15 @@ func (w *world) dumpBooks() {
 		}
 	}
 }
+
+// A seed is the whole report of a bug: nothing may depend on the order of a map.
+func TestAHistoryIsItsSeed(t *testing.T) {
+	for seed := range uint64(30) {
+		first, again := simulate(seed, breakPeers).trace, simulate(seed, breakPeers).trace
+		for i := range min(len(first), len(again)) {
+			if first[i] != again[i] {
+				t.Fatalf("history %d goes on in two ways:\n%s\n%s", seed, first[i], again[i])
+			}
+		}
+	}
+}
