@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -216,8 +218,16 @@ func TestSomebodyWhoLocksDirectlyKeepsUsOut(t *testing.T) {
 // values in the heaviest.
 type tap struct {
 	quorum.Store
-	batches  [][]string
-	heaviest int
+	mu       sync.Mutex
+	batches  [][]string // guarded by mu
+	heaviest int        // guarded by mu
+}
+
+// seen returns the batches so far, and the bytes of the heaviest.
+func (s *tap) seen() ([][]string, int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.batches), s.heaviest
 }
 
 func (s *tap) Do(ctx context.Context, requests []quorum.Request, votes []quorum.Vote) error {
@@ -231,10 +241,12 @@ func (s *tap) Do(ctx context.Context, requests []quorum.Request, votes []quorum.
 			bytes += len(r.Next.Value)
 		}
 	}
+	s.mu.Lock()
 	s.heaviest = max(s.heaviest, bytes)
 	if len(names) > 0 {
 		s.batches = append(s.batches, names)
 	}
+	s.mu.Unlock()
 	return s.Store.Do(ctx, requests, votes)
 }
 
@@ -254,8 +266,8 @@ func TestWhatQueuesWhileAStoreAnswersGoesOutTogetherInOrder(t *testing.T) {
 			h.begin(acquiring(want[i], "token", time.Minute))
 		}
 		pass(200 * time.Millisecond)
-		if len(s.batches) != 2 || len(s.batches[0]) != 1 || strings.Join(s.batches[1], " ") != strings.Join(want, " ") {
-			t.Errorf("batches %q, want one of the first lock and one of all others, in order", s.batches)
+		if batches, _ := s.seen(); len(batches) != 2 || len(batches[0]) != 1 || strings.Join(batches[1], " ") != strings.Join(want, " ") {
+			t.Errorf("batches %q, want one of the first lock and one of all others, in order", batches)
 		}
 	})
 }
