@@ -73,7 +73,9 @@ func (c *Core) covers(store int, s *slot, found, next *Copy) bool {
 	case s.or != nil && found.Version == s.or.Version:
 		return !signing
 	}
-	return c.peered() && found.Version > next.Version && (found.Fence == next.Fence || s.or != nil && found.Fence == s.or.Fence)
+	// Nor, in a store that forgot, does a later change of it: that may be one which was
+	// given up and came late, and whoever made it takes it out.
+	return c.peered() && (!signing || c.forgotNothing(store, s.name)) && found.Version > next.Version && (found.Fence == next.Fence || s.or != nil && found.Fence == s.or.Fence)
 }
 
 // refreshes reports whether a copy that is there must be put there again: before

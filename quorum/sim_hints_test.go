@@ -30,7 +30,7 @@ var simHints = map[string]hint{
 	"rule 11: take up another list of stores at once":                          {18, 18},
 	"section 3: let an extension keep its version":                             {3, 2},
 	"rule 1: let votes stand of a store that forgot since":                     {271, 271},
-	"section 3: undo late by taking out, not by putting back":                  {60913, 0},
+	"section 3: undo late by taking out, not by putting back":                  {76145, 0},
 	"section 3: answer by one of two possible leases":                          {696, 0},
 	"section 3: swap where there is no copy, or an older one":                  {5404, 0},
 	"section 3: take a copy that was seen for the lease, though we have that":  {50467, 0},
