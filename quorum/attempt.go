@@ -162,11 +162,8 @@ func (c *Core) launch(now Time, a *attempt) {
 	for p := range a.parts {
 		request := c.request(now, a, p, ends)
 		for i := range n {
-			why := ""
-			switch {
-			case c.wordless(i, a.parts[p].Name) != "":
-				why = c.wordless(i, a.parts[p].Name)
-			case a.spells != nil && a.spells[p*n+i] != c.spell(i, a.parts[p].Name) && c.breaks&breakMarks == 0:
+			why := c.wordless(i, a.parts[p].Name)
+			if why == "" && a.spells != nil && a.spells[p*n+i] != c.spell(i, a.parts[p].Name) && c.breaks&breakMarks == 0 {
 				// Rule 8: the store forgot its marks, and what had passed our numbers before
 				// that would not be noticed.
 				why = "it forgot what it knew when the change got its number"

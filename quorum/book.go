@@ -7,7 +7,7 @@ import (
 )
 
 // This file keeps the stores' books: it finds out which store has forgotten, puts
-// our signature there once every lease is back, and says whose votes count. The
+// our signature there once every lease is back, or left out, and says whose votes count. The
 // rules are numbered; a test that leaves each one out is in the simulation.
 //
 // Two proxies that share no memory can only exclude each other through stores

@@ -116,7 +116,7 @@ type slot struct {
 	queued  storeSet // has the slot in its missing list
 	asked   storeSet // was asked to put the copy back
 	gone    storeSet // is said not to have the copy any more
-	owed    storeSet // must have the copy before we sign its book
+	owed    storeSet // must have the copy before we sign its book, or the signature leaves it out
 	unsure  bool     // nobody knows whether lease was granted
 	adopted bool     // and a peer made it, who alone puts it back: see Core.adopt
 	at      int32    // index in Core.leases

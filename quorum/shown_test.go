@@ -2,7 +2,6 @@ package quorum
 
 import (
 	"errors"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -315,35 +314,6 @@ func TestALookIsTakenAnewWhileALockIsChanging(t *testing.T) {
 	}
 	if r := g.ends(op, Failed); !errors.Is(r.Err, ErrStale) {
 		t.Errorf("error %v, want it given up as changing", r.Err)
-	}
-}
-
-// Store 1 was asked before its version was replaced, which store 2 has the notice of;
-// store 0 is silent. The one that both may have by now is not to be seen: what store 2
-// has was tried and refused.
-func TestALeaseIsNotReadByAVersionThatWasOnlyTried(t *testing.T) {
-	g := newGroup(t, 3)
-	version := func(value string, count uint64) *Copy {
-		return &Copy{Value: []byte(value), Fence: MakeNumber(5000, 2), Version: MakeNumber(count, 2)}
-	}
-	g.place("orders", version("me", 5001), groupTTL/2, 1)
-	g.place("orders", version("you", 5005), groupTTL/2, 2)
-	g.stores[2].gone["orders"] = simGone{version("me", 5001).Version, g.now.Add(groupTTL)}
-	shown := []string{}
-	op := g.submit(looking("orders", func(l *Lease) { shown = append(shown, string(l.Value)) }))
-	look := func() {
-		g.land(g.send(1))
-		g.land(g.send(2))
-		g.core.Voted(g.now, g.next(0), Vote{Err: errLost})
-		g.sync()
-	}
-	look()
-	g.waits(op, "what is the lease is not to be seen")
-	g.place("orders", version("you and me", 5003), groupTTL/2, 1)
-	look()
-	g.ends(op, Unchanged)
-	if !slices.Contains(shown, "you and me") {
-		t.Errorf("shown %q, want what store 1 has by now too", shown)
 	}
 }
 

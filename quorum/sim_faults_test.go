@@ -84,10 +84,10 @@ func (w *world) setClock(s *simStore, by time.Duration) {
 	if !w.mayForget(s) { // whoever notices it tears the book
 		return
 	}
-	switch least := simMaxTTL / 32; { // less would pass for drift, and there is enough of that
-	case by < 0:
+	const least = simMaxTTL / 32 // less would pass for drift, and there is enough of that
+	if by < 0 {
 		by = min(by, -least)
-	default:
+	} else {
 		by = max(by, least)
 	}
 	w.note("the clock of store %d jumps by %v", s.index, by)

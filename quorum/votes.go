@@ -291,9 +291,11 @@ func (c *Core) hopeless(name string) error {
 		case w.down:
 			count.Silent++
 			why = multierror.Append(why, fmt.Errorf("%s: it is down: %w", c.cfg.Names[i], w.why))
-		case c.wordless(i, name) != "":
-			count.Silent++
-			why = multierror.Append(why, fmt.Errorf("%s: its vote does not count: %s", c.cfg.Names[i], c.wordless(i, name)))
+		default:
+			if waits := c.wordless(i, name); waits != "" {
+				count.Silent++
+				why = multierror.Append(why, fmt.Errorf("%s: its vote does not count: %s", c.cfg.Names[i], waits))
+			}
 		}
 	}
 	if count.Silent <= len(c.stores)-c.cfg.Need {

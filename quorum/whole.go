@@ -58,12 +58,13 @@ func (c *Core) waitsFor(now Time, store int, sigs map[string]Signature) (waits s
 		p := &c.peers[i]
 		s := sigs[p.id]
 		current := w.current(s) || c.breaks&breakIncarnation != 0
+		believed := s.Phase == Signed && current && (w.peers[i].sure || c.breaks&breakSure != 0)
 		switch {
-		case s.Phase == Signed && current && (w.peers[i].sure || c.breaks&breakSure != 0) && s.Mark.Count() < c.woke && c.breaks&breakMarks == 0:
+		case believed && s.Mark.Count() < c.woke && c.breaks&breakMarks == 0:
 			// Rule 8: a restart takes our numbers ahead. Should every store forget and we die,
 			// a peer that never heard of that would go on below them.
 			return fmt.Sprintf("peer %s did not hear of our numbers yet", p.id), again
-		case s.Phase == Signed && current && (w.peers[i].sure || c.breaks&breakSure != 0):
+		case believed:
 		case c.breaks&breakWhole != 0:
 		case s.Phase == Signed && current:
 			return fmt.Sprintf("peer %s signed before we came: its beat must move", p.id), now
