@@ -89,6 +89,7 @@ func (c *Core) Answered(now Time, store int, asks []*Ask, votes []Vote, reading 
 // opened takes a reading of a store's book.
 func (c *Core) opened(now Time, store int, book Book) {
 	w := &c.stores[store]
+	c.look(now)
 	w.peekAt = now.Add(c.peek(now, w))
 	if w.read && w.phase != "" && maps.Equal(book, w.book) {
 		if now >= w.lookAt {

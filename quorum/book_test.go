@@ -302,7 +302,7 @@ func TestAPeerIsOutwaitedExactly(t *testing.T) {
 			g.turn(1)
 		}
 		if c.after == 0 {
-			g.now = signed.Add(100 * outwait)
+			g.wait(signed.Add(5 * outwait))
 			g.turn(0)
 			g.whole(0, false, c.what)
 			if got, want := g.core.stores[0].waits, "peer p2 was never seen: a new group serves once all have signed"; got != want {
@@ -310,7 +310,7 @@ func TestAPeerIsOutwaitedExactly(t *testing.T) {
 			}
 			continue
 		}
-		g.now = max(g.now, signed.Add(c.after))
+		g.wait(signed.Add(c.after))
 		if g.turn(0); c.after > 1 {
 			g.whole(0, false, c.what+", to the last moment")
 		}
@@ -342,6 +342,74 @@ func TestAPeerThatSignedARestartedStoreBeforeWeCameMustMoveTwice(t *testing.T) {
 	g.whole(0, true, "two beats")
 }
 
+// It is waited for no longer than one without a signature is.
+func TestAPeerThatSignedAndDiedBeforeWeCameIsOutwaited(t *testing.T) {
+	for what, alter := range map[string]func(*Signature){
+		"its beat stands still":  func(*Signature) {},
+		"nor has it heard of us": func(s *Signature) { s.Mark = 0 },
+	} {
+		g := openGroup(t, groupConfig(1), groupPast())
+		g.stores[0].book["p1"] = g.signature("p1", 0, alter)
+		g.stores[0].book["p2"] = g.signature("p2", 0, func(s *Signature) { s.Phase = Forgotten })
+		g.connect(0)
+		g.rest()
+		g.core.events = nil
+		g.wait(g.core.stores[0].signed.Add(g.core.outwait()))
+		g.turn(0)
+		g.whole(0, false, what+", to the last moment")
+		g.pass(1)
+		g.turn(0)
+		g.whole(0, true, what)
+		g.happened(what, "peer.absent", "store.whole")
+	}
+}
+
+// What is read first was said before we stood still, as a proxy may whose machine is
+// paused: its peers have gone on.
+func TestTimeInWhichNothingWasReadProvesNobodyDead(t *testing.T) {
+	g := openGroup(t, groupConfig(1), groupPast())
+	g.sign("p2", 0)
+	g.connect(0)
+	g.rest()
+	for range 2 {
+		f := g.send(0)
+		g.now = g.now.Add(2 * g.core.outwait())
+		g.land(f)
+		g.turn(0)
+		g.whole(0, false, "p1 may have signed meanwhile")
+	}
+	g.wait(g.now.Add(g.core.outwait() + 2))
+	g.turn(0)
+	g.whole(0, true, "p1 was looked for all the while")
+}
+
+// Each restart takes a peer's numbers a reserve ahead. It may have told nobody but
+// those that are gone, and stores that have forgotten.
+func TestNumbersGoBeyondThoseOfAPeerThatIsNotHeardOfAgain(t *testing.T) {
+	g := openGroup(t, groupConfig(2), groupPast())
+	g.sign("p2", 0, 1)
+	g.connect(0, 1)
+	g.rest()
+	g.beat(0, 1)
+	g.turn(0, 1)
+	g.beat(0, 1)
+	g.turn(0, 1)
+	g.wait(g.core.stores[1].signed.Add(g.core.outwait()))
+	before, want := g.core.count, g.core.count+leapsUnheard*numbersAtOnce
+	g.pass(1)
+	g.turn(0, 1)
+	g.whole(0, true, "p1 is dead")
+	g.whole(1, true, "p1 is dead")
+	if got := g.core.count; got < want || got > want+before {
+		t.Errorf("the count was %d and is %d, want %d", before, got, want)
+	}
+	op := g.submit(acquiring("token", time.Second, "orders"))
+	g.rest()
+	if r := g.ends(op, Changed); r.Leases[0].Fence.Count() < want {
+		t.Errorf("the fence is %v, want it above %v", r.Leases[0].Fence, MakeNumber(want, 0))
+	}
+}
+
 func TestAPeerThatSignedBeforeWeCameMustMoveTwice(t *testing.T) {
 	g := openGroup(t, groupConfig(1), groupPast())
 	g.sign("p1", 0)
@@ -351,7 +419,7 @@ func TestAPeerThatSignedBeforeWeCameMustMoveTwice(t *testing.T) {
 		g.turn(0)
 		g.pass(time.Hour) // time alone proves nothing of the living
 	}
-	if w := &g.core.stores[0]; w.phase != Signed || w.waits != "peer p1 signed before we came: its beat must move" {
+	if w := &g.core.stores[0]; w.phase != Signed || w.waits != "peer p1 signed before we came: its beat must move; if it is dead, its last lease ends in 1m1s" {
 		t.Fatalf("%q, waits for %q, want p1's beat waited for", w.phase, w.waits)
 	}
 	g.beat(0)

@@ -77,6 +77,8 @@ type Core struct {
 	peers   []peer // the others, in the order of Config.Peers
 	seen    []string
 	started Time
+	looked  Time   // when a book was last read
+	blind   Time   // until when none was, for long
 	fresh   bool   // this journal never signed a book
 	young   bool   // nor had it when we started
 	waiting string // rule 7: why we do not sign yet

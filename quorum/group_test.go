@@ -181,6 +181,15 @@ func (g *group) rest() {
 	}
 }
 
+// wait has the books read now and then, up to a time.
+func (g *group) wait(to Time) {
+	for g.now.Add(beatEvery) < to {
+		g.pass(beatEvery)
+		g.turn(g.each()...)
+	}
+	g.pass(to.Sub(g.now))
+}
+
 // mine returns p0's line in a store's book; its phase is "" if there is none.
 func (g *group) mine(store int) Signature {
 	s, err := ParseSignature(g.stores[store].book["p0"])

@@ -138,7 +138,7 @@ func (c *Core) hush(now Time, store int, sigs map[string]Signature) (again Time)
 	for i := range c.peers {
 		p := &c.peers[i]
 		// What a peer leaves out is over at some time, though it is dead and can't say so.
-		dead := p.moved.Add(c.outwait())
+		dead := c.over(p)
 		s := sigs[p.id]
 		if len(s.Owed) == 0 || s.Phase != Signed || now > dead {
 			continue

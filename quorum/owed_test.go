@@ -207,7 +207,7 @@ func TestWhatADeadPeerLeftOutIsOverAtSomeTime(t *testing.T) {
 	}
 	g.rest()
 	dead := g.now.Add(g.core.outwait())
-	g.pass(dead.Sub(g.now))
+	g.wait(dead)
 	g.rest()
 	g.ends(g.submit(acquiring("token", time.Second, "orders")), Failed)
 	g.pass(time.Millisecond)

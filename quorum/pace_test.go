@@ -306,7 +306,7 @@ func TestAStoreWaitsUntilAPeerHasHeardOfOurNumbers(t *testing.T) {
 	woke := g.core.woke
 	g.stores[0].book["p1"] = g.signature("p1", 0, func(s *Signature) { s.Mark = MakeNumber(woke-1, 2) })
 	g.turn(0)
-	if g.whole(0, false, "p1 has not heard of our numbers"); g.core.stores[0].waits != "peer p1 did not hear of our numbers yet" {
+	if g.whole(0, false, "p1 has not heard of our numbers"); g.core.stores[0].waits != "peer p1 did not hear of our numbers yet; if it is dead, its last lease ends in 1m1s" {
 		t.Errorf("it waits for %q", g.core.stores[0].waits)
 	}
 	g.beat(0)

@@ -25,11 +25,12 @@ type peer struct {
 	heard     bool // a line of its was read since we started
 	forgotten bool // an operator says that it will not come back, and holds nothing
 	moved     Time // when its beat was last seen to move
+	beyond    bool // our numbers are beyond those it may have used since
 }
 
 // meet fills in what the journal knows of proxies.
 func (c *Core) meet(seen []string, now Time) {
-	c.started, c.fresh = now, true
+	c.started, c.looked, c.blind, c.fresh = now, now, now, true
 	for _, id := range c.cfg.Peers {
 		c.peers = append(c.peers, peer{id: id, moved: now})
 	}
@@ -103,6 +104,23 @@ func (c *Core) greet(now Time, w *witness) {
 	}
 }
 
+// blindFor is how long may pass without a book being read until what beats did then
+// is not known. What is read next may be old: the answer lay there while we did not run.
+const blindFor = 5 * beatEvery
+
+// look takes note that a book was read.
+func (c *Core) look(now Time) {
+	if now.Sub(c.looked) > blindFor {
+		c.blind = now
+	}
+	c.looked = now
+}
+
+// over returns when all that a peer granted has ended, if its beat stands still from
+// now on. One that lives and does not sign in some store sees another server or network
+// than we do, and is heard elsewhere.
+func (c *Core) over(p *peer) Time { return max(p.moved, c.blind).Add(c.outwait()) }
+
 // glimpse takes what a reading says of the peers.
 func (c *Core) glimpse(now Time, store int, sigs map[string]Signature) {
 	w := &c.stores[store]
@@ -128,13 +146,13 @@ func (c *Core) glimpse(now Time, store int, sigs map[string]Signature) {
 		}
 		switch {
 		case g.nonce == "":
-			g.nonce, p.moved = s.Nonce, now
+			g.nonce, p.moved, p.beyond = s.Nonce, now, false
 			c.greet(now, w)
 		case g.nonce != s.Nonce:
-			g.nonce, g.sure, p.moved = s.Nonce, true, now
+			g.nonce, g.sure, p.moved, p.beyond = s.Nonce, true, now, false
 			c.greet(now, w)
 		case g.beat != s.Beat:
-			p.moved = now
+			p.moved, p.beyond = now, false
 			if g.moves++; g.moves >= beatsBelieve {
 				g.sure = true
 			}

@@ -54,39 +54,53 @@ func (c *Core) waitsFor(now Time, store int, sigs map[string]Signature) (waits s
 			return c.waitOut(now, trace), c.started.Add(c.outwait())
 		}
 	}
+	var absent []*peer
 	for i := range c.peers {
 		p := &c.peers[i]
 		s := sigs[p.id]
 		current := w.current(s) || c.breaks&breakIncarnation != 0
-		believed := s.Phase == Signed && current && (w.peers[i].sure || c.breaks&breakSure != 0)
+		signed := s.Phase == Signed && current
+		missing, look := "has not signed", now.Add(beatEvery)
 		switch {
-		case believed && s.Mark.Count() < c.woke && c.breaks&breakMarks == 0:
+		case signed && !w.peers[i].sure && c.breaks&breakSure == 0:
+			missing, look = "signed before we came: its beat must move", now
+		case signed && s.Mark.Count() < c.woke && c.breaks&breakMarks == 0:
 			// Rule 8: a restart takes our numbers ahead. Should every store forget and we die,
 			// a peer that never heard of that would go on below them.
-			return fmt.Sprintf("peer %s did not hear of our numbers yet", p.id), again
-		case believed:
-		case c.breaks&breakWhole != 0:
-		case s.Phase == Signed && current:
-			return fmt.Sprintf("peer %s signed before we came: its beat must move", p.id), now
-		case p.forgotten:
+			missing = "did not hear of our numbers yet"
+		case signed:
+			continue
+		case c.breaks&breakWhole != 0, p.forgotten:
+			continue
 		case !p.known:
 			// It is new or elsewhere, and may be granting locks where we can't see it.
 			return fmt.Sprintf("peer %s was never seen: a new group serves once all have signed", p.id), again
-		default:
-			// Its beat must have stood still too: a peer that lives and does not sign
-			// here sees another server or network than we do.
-			dead := max(w.signed, p.moved).Add(c.outwait())
-			if now <= dead && c.breaks&breakOutwait == 0 {
-				return fmt.Sprintf("peer %s has not signed; if it is dead, its last lease ends in %v", p.id, dead.Sub(now).Round(time.Second)), min(again, dead)
-			}
-			if now > dead && !w.whole {
-				c.event("peer.absent", store, "", "%s has not been seen for %v: whatever it granted has ended", p.id, now.Sub(p.moved).Round(time.Second))
-			}
-			again = min(again, now.Add(beatEvery))
+		}
+		dead := max(w.signed.Add(c.outwait()), c.over(p))
+		if now <= dead && c.breaks&breakOutwait == 0 {
+			return fmt.Sprintf("peer %s %s; if it is dead, its last lease ends in %v", p.id, missing, dead.Sub(now).Round(time.Second)), min(again, look, dead)
+		}
+		again = min(again, now.Add(beatEvery))
+		if now > dead {
+			absent = append(absent, p)
+		}
+	}
+	for _, p := range absent {
+		if !w.whole {
+			c.event("peer.absent", store, "", "%s has not been seen for %v: whatever it granted has ended", p.id, now.Sub(p.moved).Round(time.Second))
+		}
+		if !p.beyond {
+			p.beyond = true
+			c.learn(now, MakeNumber(c.count+leapsUnheard*numbersAtOnce, 0))
 		}
 	}
 	return "", again
 }
+
+// leapsUnheard is how many restarts a peer is granted, beyond those that the time
+// makes up for, between the last we heard of its numbers and its end: each takes
+// them a reserve ahead of the time.
+const leapsUnheard = 4
 
 // outwait is how long a lease of anybody may last, by our clock.
 func (c *Core) outwait() time.Duration { return c.cfg.MaxTTL + c.cfg.MaxTTL/50 + driftFloor }
