@@ -25,7 +25,7 @@ type peer struct {
 	heard     bool // a line of its was read since we started
 	forgotten bool // an operator says that it will not come back, and holds nothing
 	moved     Time // when its beat was last seen to move
-	beyond    bool // our numbers are beyond those it may have used since
+	beyond    bool // unheard; our numbers were taken beyond what it may have used
 }
 
 // meet fills in what the journal knows of proxies.
@@ -146,13 +146,13 @@ func (c *Core) glimpse(now Time, store int, sigs map[string]Signature) {
 		}
 		switch {
 		case g.nonce == "":
-			g.nonce, p.moved, p.beyond = s.Nonce, now, false
+			g.nonce, p.moved = s.Nonce, now
 			c.greet(now, w)
 		case g.nonce != s.Nonce:
-			g.nonce, g.sure, p.moved, p.beyond = s.Nonce, true, now, false
+			g.nonce, g.sure, p.moved = s.Nonce, true, now
 			c.greet(now, w)
 		case g.beat != s.Beat:
-			p.moved, p.beyond = now, false
+			p.moved = now
 			if g.moves++; g.moves >= beatsBelieve {
 				g.sure = true
 			}

@@ -89,7 +89,7 @@ func (c *Core) waitsFor(now Time, store int, sigs map[string]Signature) (waits s
 		if !w.whole {
 			c.event("peer.absent", store, "", "%s has not been seen for %v: whatever it granted has ended", p.id, now.Sub(p.moved).Round(time.Second))
 		}
-		if !p.beyond {
+		if !p.heard && !p.beyond {
 			p.beyond = true
 			c.learn(now, MakeNumber(c.count+leapsUnheard*numbersAtOnce, 0))
 		}
@@ -97,9 +97,8 @@ func (c *Core) waitsFor(now Time, store int, sigs map[string]Signature) (waits s
 	return "", again
 }
 
-// leapsUnheard is how many restarts a peer is granted, beyond those that the time
-// makes up for, between the last we heard of its numbers and its end: each takes
-// them a reserve ahead of the time.
+// leapsUnheard is how many restarts a peer is granted of which no book says anything
+// any more: each took its numbers a reserve ahead of the time.
 const leapsUnheard = 4
 
 // outwait is how long a lease of anybody may last, by our clock.
