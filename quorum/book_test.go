@@ -343,24 +343,40 @@ func TestAPeerThatSignedARestartedStoreBeforeWeCameMustMoveTwice(t *testing.T) {
 }
 
 // It is waited for no longer than one without a signature is.
-func TestAPeerThatSignedAndDiedBeforeWeCameIsOutwaited(t *testing.T) {
-	for what, alter := range map[string]func(*Signature){
-		"its beat stands still":  func(*Signature) {},
-		"nor has it heard of us": func(s *Signature) { s.Mark = 0 },
+func TestAPeerThatSignedAndDiedIsOutwaited(t *testing.T) {
+	for _, c := range []struct {
+		what, waits string
+		beats       uint64 // after we came
+		mark        Number
+	}{
+		{"its beat stands still", "signed before we came: its beat must move", 0, MakeNumber(1<<40, 2)},
+		{"it did not hear of us", "did not hear of our numbers yet", beatsBelieve, 0},
 	} {
 		g := openGroup(t, groupConfig(1), groupPast())
-		g.stores[0].book["p1"] = g.signature("p1", 0, alter)
 		g.stores[0].book["p2"] = g.signature("p2", 0, func(s *Signature) { s.Phase = Forgotten })
 		g.connect(0)
-		g.rest()
+		for beat := range c.beats + 1 {
+			g.stores[0].book["p1"] = g.signature("p1", 0, func(s *Signature) { s.Nonce, s.Beat, s.Mark = "its own", beat, c.mark })
+			g.rest()
+		}
+		want := "peer p1 " + c.waits + "; if it is dead, its last lease ends in 1m1s"
+		if got := g.core.stores[0].waits; got != want {
+			t.Errorf("%s: waits for %q, want %q", c.what, got, want)
+		}
 		g.core.events = nil
-		g.wait(g.core.stores[0].signed.Add(g.core.outwait()))
+		g.wait(g.now.Add(g.core.outwait()))
 		g.turn(0)
-		g.whole(0, false, what+", to the last moment")
+		g.whole(0, false, c.what+", to the last moment")
 		g.pass(1)
 		g.turn(0)
-		g.whole(0, true, what)
-		g.happened(what, "peer.absent", "store.whole")
+		g.whole(0, true, c.what)
+		g.happened(c.what, "peer.absent", "store.whole")
+
+		g.pass(blindFor + 1)
+		g.turn(0)
+		g.wait(g.now.Add(2*beatEvery + 1))
+		g.turn(0)
+		g.whole(0, true, c.what+", and was so before we stood still")
 	}
 }
 
@@ -383,33 +399,6 @@ func TestTimeInWhichNothingWasReadProvesNobodyDead(t *testing.T) {
 	g.whole(0, true, "p1 was looked for all the while")
 }
 
-// Each restart takes a peer's numbers a reserve ahead. It may have told nobody but
-// those that are gone, and stores that have forgotten.
-func TestNumbersGoBeyondThoseOfAPeerThatIsNotHeardOfAgain(t *testing.T) {
-	g := openGroup(t, groupConfig(2), groupPast())
-	g.sign("p2", 0, 1)
-	g.connect(0, 1)
-	g.rest()
-	g.beat(0, 1)
-	g.turn(0, 1)
-	g.beat(0, 1)
-	g.turn(0, 1)
-	g.wait(g.core.stores[1].signed.Add(g.core.outwait()))
-	before, want := g.core.count, g.core.count+leapsUnheard*numbersAtOnce
-	g.pass(1)
-	g.turn(0, 1)
-	g.whole(0, true, "p1 is dead")
-	g.whole(1, true, "p1 is dead")
-	if got := g.core.count; got < want || got > want+before {
-		t.Errorf("the count was %d and is %d, want %d", before, got, want)
-	}
-	op := g.submit(acquiring("token", time.Second, "orders"))
-	g.rest()
-	if r := g.ends(op, Changed); r.Leases[0].Fence.Count() < want {
-		t.Errorf("the fence is %v, want it above %v", r.Leases[0].Fence, MakeNumber(want, 0))
-	}
-}
-
 func TestAPeerThatSignedBeforeWeCameMustMoveTwice(t *testing.T) {
 	g := openGroup(t, groupConfig(1), groupPast())
 	g.sign("p1", 0)
@@ -419,7 +408,7 @@ func TestAPeerThatSignedBeforeWeCameMustMoveTwice(t *testing.T) {
 		g.turn(0)
 		g.pass(time.Hour) // time alone proves nothing of the living
 	}
-	if w := &g.core.stores[0]; w.phase != Signed || w.waits != "peer p1 signed before we came: its beat must move; if it is dead, its last lease ends in 1m1s" {
+	if w := &g.core.stores[0]; w.phase != Signed || w.waits != "peer p1 signed before we came: its beat must move; if it is dead, its last lease ends in 2s" {
 		t.Fatalf("%q, waits for %q, want p1's beat waited for", w.phase, w.waits)
 	}
 	g.beat(0)

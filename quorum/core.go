@@ -78,7 +78,7 @@ type Core struct {
 	seen    []string
 	started Time
 	looked  Time   // when a book was last read
-	blind   Time   // until when none was, for long
+	blind   Time   // until when what is read may be old
 	fresh   bool   // this journal never signed a book
 	young   bool   // nor had it when we started
 	waiting string // rule 7: why we do not sign yet

@@ -181,6 +181,13 @@ func (g *group) rest() {
 	}
 }
 
+// pass lets time go by, in which the journal allows numbers.
+func (g *group) pass(by time.Duration) {
+	if g.desk.pass(by); g.core.dry() {
+		g.sync()
+	}
+}
+
 // wait has the books read now and then, up to a time.
 func (g *group) wait(to Time) {
 	for g.now.Add(beatEvery) < to {

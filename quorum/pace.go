@@ -19,7 +19,7 @@ const numbersASecond = 1 << 12
 
 // paceEvery is how often the count follows the time at the least, so that the
 // journal is asked for numbers before a change needs them.
-const paceEvery = 4 * time.Second
+const paceEvery = time.Second / 2
 
 // now returns the count that the pace has reached.
 func (p pace) now(now Time) uint64 {

@@ -283,7 +283,7 @@ func TestWhatWasHeardOfNumbersIsKept(t *testing.T) {
 	written := len(g.disk)
 	f := g.send(0)
 	g.land(f)
-	g.pass(beatEvery)
+	g.desk.pass(beatEvery)
 	g.land(g.send(0))
 	if s := g.mine(0); s.Mark >= high {
 		t.Errorf("the book has the mark %v before the journal has it", s.Mark)
@@ -296,6 +296,24 @@ func TestWhatWasHeardOfNumbersIsKept(t *testing.T) {
 	g.turn(0)
 	if s := g.mine(0); s.Mark < high {
 		t.Errorf("the book has the mark %v, want %v", s.Mark, high)
+	}
+}
+
+// Of what was reserved nobody else may hear: all stores forget, and we are gone.
+func TestWhoeverTakesUsForDeadHasPassedWhatARestartSkipped(t *testing.T) {
+	cfg := groupConfig(1)
+	cfg.MaxTTL = time.Second
+	g := openGroup(t, cfg, groupPast())
+	if left := g.core.limit.Count() - g.core.count; left < MaxNames {
+		t.Fatalf("%d numbers are reserved, want as many as one op may need", left)
+	}
+	back := openGroup(t, cfg, History{Birth: g.core.births, Limit: g.core.limit, Seen: g.core.seen})
+	if back.core.count == g.core.count {
+		t.Fatal("the restart skips nothing")
+	}
+	g.pass(g.core.silence())
+	if g.core.count <= back.core.count {
+		t.Errorf("after %v of silence the count is %d, want it above %d, where a restart began", g.core.silence(), g.core.count, back.core.count)
 	}
 }
 

@@ -25,7 +25,6 @@ type peer struct {
 	heard     bool // a line of its was read since we started
 	forgotten bool // an operator says that it will not come back, and holds nothing
 	moved     Time // when its beat was last seen to move
-	beyond    bool // unheard; our numbers were taken beyond what it may have used
 }
 
 // meet fills in what the journal knows of proxies.
@@ -104,14 +103,14 @@ func (c *Core) greet(now Time, w *witness) {
 	}
 }
 
-// blindFor is how long may pass without a book being read until what beats did then
-// is not known. What is read next may be old: the answer lay there while we did not run.
-const blindFor = 5 * beatEvery
+// blindFor is how long may pass without a book being read until the next reading of
+// each may be old: its answer lay there while we did not run.
+const blindFor = 2*beatEvery + beatEvery/2
 
 // look takes note that a book was read.
 func (c *Core) look(now Time) {
 	if now.Sub(c.looked) > blindFor {
-		c.blind = now
+		c.blind = now.Add(2 * beatEvery) // by then each is read anew
 	}
 	c.looked = now
 }
@@ -119,7 +118,7 @@ func (c *Core) look(now Time) {
 // over returns when all that a peer granted has ended, if its beat stands still from
 // now on. One that lives and does not sign in some store sees another server or network
 // than we do, and is heard elsewhere.
-func (c *Core) over(p *peer) Time { return max(p.moved, c.blind).Add(c.outwait()) }
+func (c *Core) over(p *peer) Time { return max(p.moved.Add(c.silence()), c.blind) }
 
 // glimpse takes what a reading says of the peers.
 func (c *Core) glimpse(now Time, store int, sigs map[string]Signature) {
@@ -141,6 +140,7 @@ func (c *Core) glimpse(now Time, store int, sigs map[string]Signature) {
 			continue
 		}
 		p.heard = true
+		moved := p.moved
 		if (!p.known || p.instance != s.Instance) && s.Config == c.cfg.Print {
 			c.record(false, p.id, s.Instance)
 		}
@@ -158,6 +158,11 @@ func (c *Core) glimpse(now Time, store int, sigs map[string]Signature) {
 			}
 		}
 		g.beat = s.Beat
+		if p.moved != moved && now > moved.Add(c.silence()) {
+			for i := range c.stores {
+				c.stores[i].lookAt = 0 // it may have been taken for dead
+			}
+		}
 	}
 	if c.breaks&breakMarks == 0 {
 		highest := Number(0)

@@ -339,7 +339,7 @@ func TestNoNumberIsGivenOutBeforeTheJournalAllowsIt(t *testing.T) {
 func TestNumbersStayBelowTheLimitOnDiskAndNeverRepeat(t *testing.T) {
 	d := newDesk(t, 0)
 	limit, last := d.core.limit, Number(0)
-	for i := range 3 * numbersAtOnce {
+	for i := range 3 * reserveAlone {
 		op := &Op{Names: []string{"orders"}, Decide: func(v *View) Plan {
 			prev, _ := v.Lease("orders")
 			return Plan{Parts: []Part{{Prev: prev, Name: "orders", TTL: time.Second}}}

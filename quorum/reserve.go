@@ -20,18 +20,35 @@ func (c *Core) number() Number {
 	return n
 }
 
-// numbersAtOnce is how many numbers are reserved in the journal at a time. A
-// restart skips those that were not used.
-const numbersAtOnce = 1 << 16
+const (
+	// reserveAlone is how many numbers are reserved in the journal at a time. A restart
+	// skips those that were not used.
+	reserveAlone = 1 << 16
+	// reservePeered is so small because a proxy that comes back is ahead of the others by
+	// it. Should they not hear of that, and it die, and all stores forget: they have passed
+	// it by the time that they take it for dead.
+	reservePeered = 2 * numbersASecond
+	// perLine is above how many numbers a proxy uses until its line is written anew,
+	// which is once a second.
+	perLine = 1 << 16
+)
+
+// reserve returns how many numbers are reserved at a time.
+func (c *Core) reserve() uint64 {
+	if c.peered() {
+		return reservePeered
+	}
+	return reserveAlone
+}
 
 // Above returns a number above all that the writer of a mark may have used since
-// it wrote that: its line is written anew every second.
-func Above(mark Number) Number { return mark + numbersAtOnce<<authorBits }
+// it wrote that.
+func Above(mark Number) Number { return mark + perLine<<authorBits }
 
 // Reserve asks the journal for numbers if fewer than half a reserve are left.
 func (c *Core) Reserve() {
-	if c.dead == nil && c.asked <= c.limit && c.count+numbersAtOnce/2 > c.limit.Count() {
-		c.asked = MakeNumber(max(c.count, c.limit.Count())+numbersAtOnce, 0)
+	if c.dead == nil && c.asked <= c.limit && c.count+c.reserve()/2 > c.limit.Count() {
+		c.asked = MakeNumber(c.count+c.reserve(), 0)
 		if c.breaks&breakReserve != 0 {
 			c.limit = c.asked
 			return

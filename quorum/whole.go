@@ -38,7 +38,8 @@ func (c *Core) weigh(now Time, store int, sigs map[string]Signature) {
 //
 // Rule 5: a store is whole once a reading of its book taken after our signature,
 // and showing it, also shows that of every peer; or, of a peer that is missing
-// there, once it is dead and what it granted has ended.
+// there, or whose line says nothing of today, once it is dead and what it granted
+// has ended.
 func (c *Core) waitsFor(now Time, store int, sigs map[string]Signature) (waits string, again Time) {
 	w := &c.stores[store]
 	again = now.Add(time.Hour)
@@ -76,7 +77,7 @@ func (c *Core) waitsFor(now Time, store int, sigs map[string]Signature) (waits s
 			// It is new or elsewhere, and may be granting locks where we can't see it.
 			return fmt.Sprintf("peer %s was never seen: a new group serves once all have signed", p.id), again
 		}
-		dead := max(w.signed.Add(c.outwait()), c.over(p))
+		dead := max(w.signed.Add(c.silence()), c.over(p))
 		if now <= dead && c.breaks&breakOutwait == 0 {
 			return fmt.Sprintf("peer %s %s; if it is dead, its last lease ends in %v", p.id, missing, dead.Sub(now).Round(time.Second)), min(again, look, dead)
 		}
@@ -89,17 +90,14 @@ func (c *Core) waitsFor(now Time, store int, sigs map[string]Signature) (waits s
 		if !w.whole {
 			c.event("peer.absent", store, "", "%s has not been seen for %v: whatever it granted has ended", p.id, now.Sub(p.moved).Round(time.Second))
 		}
-		if !p.heard && !p.beyond {
-			p.beyond = true
-			c.learn(now, MakeNumber(c.count+leapsUnheard*numbersAtOnce, 0))
-		}
 	}
 	return "", again
 }
 
-// leapsUnheard is how many restarts a peer is granted of which no book says anything
-// any more: each took its numbers a reserve ahead of the time.
-const leapsUnheard = 4
+// silence is how long a peer is not heard until it is taken for dead: what it granted
+// has ended. Nobody's numbers are beyond those of the others by then for no more than
+// that it was restarted, see [reserve].
+func (c *Core) silence() time.Duration { return max(c.outwait(), 4*beatEvery) }
 
 // outwait is how long a lease of anybody may last, by our clock.
 func (c *Core) outwait() time.Duration { return c.cfg.MaxTTL + c.cfg.MaxTTL/50 + driftFloor }
