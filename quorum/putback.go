@@ -45,7 +45,7 @@ func (c *Core) putBack(now Time, ask *Ask, vote Vote) {
 		second.Gone = 0 // that notice is there already, and this is of one version of it
 		c.ask(&second)
 	default:
-		if f := vote.Found; f != nil && f.Fence != ask.Next.Fence && (s.has&bit != 0 || ask.why == whyPutBack && !ask.again) {
+		if f := vote.Found; f != nil && (f.Fence != ask.Next.Fence || f.Version < ask.Next.Version) && (s.has&bit != 0 || ask.why == whyPutBack && !ask.again) {
 			c.event("store.foreign_value", ask.Store, ask.Name, "somebody else's copy is in the place of ours")
 		}
 		s.has &^= bit // the audit tries again
