@@ -315,7 +315,11 @@ func TestAPeerIsOutwaitedExactly(t *testing.T) {
 			g.whole(0, false, c.what+", to the last moment")
 		}
 		g.now++
-		g.turn(0)
+		if g.turn(0, 1); c.after > 1 {
+			g.whole(0, false, c.what+", and that was asked before")
+		}
+		g.turn(0, 1)
+		g.turn(0, 1)
 		g.whole(0, true, c.what)
 	}
 }
@@ -369,13 +373,13 @@ func TestAPeerThatSignedAndDiedIsOutwaited(t *testing.T) {
 		g.whole(0, false, c.what+", to the last moment")
 		g.pass(1)
 		g.turn(0)
+		g.turn(0)
 		g.whole(0, true, c.what)
 		g.happened(c.what, "peer.absent", "store.whole")
 
-		g.pass(blindFor + 1)
-		g.turn(0)
-		g.wait(g.now.Add(2*beatEvery + 1))
-		g.turn(0)
+		f := g.send(0)
+		g.pass(g.core.outwait())
+		g.land(f)
 		g.whole(0, true, c.what+", and was so before we stood still")
 	}
 }
@@ -387,16 +391,79 @@ func TestTimeInWhichNothingWasReadProvesNobodyDead(t *testing.T) {
 	g.sign("p2", 0)
 	g.connect(0)
 	g.rest()
-	for range 2 {
-		f := g.send(0)
-		g.now = g.now.Add(2 * g.core.outwait())
-		g.land(f)
-		g.turn(0)
-		g.whole(0, false, "p1 may have signed meanwhile")
-	}
-	g.wait(g.now.Add(g.core.outwait() + 2))
+	f := g.send(0)
+	g.pass(2 * g.core.outwait())
+	g.land(f)
+	g.whole(0, false, "p1 may have signed meanwhile")
+	g.sign("p1", 0)
 	g.turn(0)
-	g.whole(0, true, "p1 was looked for all the while")
+	g.whole(0, false, "p1 has signed meanwhile")
+	g.wait(g.now.Add(g.core.soon()))
+	g.turn(0)
+	g.whole(0, false, "and its beat may move yet")
+	g.pass(1)
+	g.turn(0)
+	g.whole(0, true, "that was long ago")
+}
+
+// An old line in a store that could not be reached for long says that it lived once.
+func TestWhatAPeerDidLongAgoDoesNotBringItBack(t *testing.T) {
+	g := openGroup(t, groupConfig(3), groupPast())
+	g.sign("p1", 2)
+	g.connect(0, 1)
+	for range 4 { // without p1
+		g.sign("p2", 0, 1)
+		g.turn(0, 1)
+		g.pass(1)
+	}
+	g.wait(g.now.Add(2 * g.core.outwait()))
+	g.turn(0, 1)
+	g.whole(0, true, "p1 is dead")
+	beat := func(n uint64) {
+		g.stores[2].book["p1"] = g.signature("p1", 2, func(s *Signature) { s.Nonce, s.Beat = "of before", n })
+		g.turn(2)
+		g.turn(0, 1)
+	}
+	g.connect(2)
+	beat(1)
+	g.pass(beatEvery)
+	beat(1)
+	g.whole(0, true, "its line is there")
+	beat(1)
+	g.pass(10 * beatEvery)
+	beat(1)
+	g.whole(0, true, "and stays as it is")
+	beat(2)
+	g.whole(0, true, "it has moved since we looked last, and that was long ago")
+	beat(3)
+	g.whole(0, false, "it lives")
+}
+
+// A pause of ours, a peer that lives, and a store that it has not come back to yet.
+func TestWhoeverMovedDuringAPauseMayMoveOnceMore(t *testing.T) {
+	g := newGroup(t, 2)
+	g.stores[1].simMemory = newMemory()
+	g.rest()
+	g.sign("p2", 1)
+	g.rest()
+	g.whole(1, false, "p1 is missing there")
+	f := g.send(1)
+	g.pass(2 * g.core.outwait())
+	g.stores[0].book["p1"] = g.signature("p1", 0, func(s *Signature) { s.Beat = 1000 })
+	g.land(f)
+	for range 3 {
+		g.turn(0, 1)
+	}
+	g.whole(1, false, "p1 moved while nobody looked")
+	g.pass(2 * beatEvery)
+	g.beat(0)
+	g.turn(0, 1)
+	g.wait(g.now.Add(5 * beatEvery))
+	g.turn(0, 1)
+	g.whole(1, false, "it moved once more")
+	g.wait(g.now.Add(g.core.outwait()))
+	g.turn(0, 1)
+	g.whole(1, true, "it is dead after all")
 }
 
 func TestAPeerThatSignedBeforeWeCameMustMoveTwice(t *testing.T) {
@@ -406,9 +473,11 @@ func TestAPeerThatSignedBeforeWeCameMustMoveTwice(t *testing.T) {
 	g.connect(0)
 	for range 5 {
 		g.turn(0)
-		g.pass(time.Hour) // time alone proves nothing of the living
 	}
-	if w := &g.core.stores[0]; w.phase != Signed || w.waits != "peer p1 signed before we came: its beat must move; if it is dead, its last lease ends in 2s" {
+	f := g.send(0)
+	g.pass(time.Hour) // which proves nothing of the living, if that was said before
+	g.land(f)
+	if w := &g.core.stores[0]; w.phase != Signed || w.waits != "peer p1 signed before we came: its beat must move; if it is dead, its last lease ends in 0s" {
 		t.Fatalf("%q, waits for %q, want p1's beat waited for", w.phase, w.waits)
 	}
 	g.beat(0)

@@ -72,10 +72,10 @@ func (b *bootOffset) now(mono time.Duration) Time {
 		boot, before, after := b.read()
 		if mono = after; after-before <= bootReadMost {
 			b.due.Store(int64(after + awakeEvery))
-			// It stays as it is otherwise: time does not go back.
-			if was := b.offset.Load(); int64(boot-after) > was+int64(suspendLeast) {
-				b.offset.CompareAndSwap(was, int64(boot-after))
-			}
+		}
+		// It is at least this. Otherwise it stays as it is: time does not go back.
+		if was := b.offset.Load(); int64(boot-after) > was+int64(suspendLeast) {
+			b.offset.CompareAndSwap(was, int64(boot-after))
 		}
 	}
 	return Time(int64(mono) + b.offset.Load())

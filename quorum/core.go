@@ -62,23 +62,22 @@ type Core struct {
 	leases []*slot          // those with a lease, in no order
 	ends   deadlines        // the same, as a heap by Until
 
-	births Number     // numbers of ours below it are of another journal
-	woke   uint64     // counts of numbers below it are of before we were started
-	count  uint64     // of the last number given out
-	limit  Number     // numbers below it may be given out
-	asked  Number     // the limit we asked the journal for, if above limit
-	thirst []*Op      // ops that wait for the journal, see dry
-	timed  []timed    // what is under way, by deadline: all have the same patience
-	slow   []*attempt // past it, but the journal is not
-	ready  []*slot    // names whose next op may start
-	stores []witness  // upkeep of each store
+	births  Number     // numbers of ours below it are of another journal
+	woke    uint64     // counts of numbers below it are of before we were started
+	count   uint64     // of the last number given out
+	limit   Number     // numbers below it may be given out
+	asked   Number     // the limit we asked the journal for, if above limit
+	thirst  []*Op      // ops that wait for the journal, see dry
+	parched int        // how often too little was asked for, see Reserve
+	timed   []timed    // what is under way, by deadline: all have the same patience
+	slow    []*attempt // past it, but the journal is not
+	ready   []*slot    // names whose next op may start
+	stores  []witness  // upkeep of each store
 
 	// Of the books, see book.go.
 	peers   []peer // the others, in the order of Config.Peers
 	seen    []string
 	started Time
-	looked  Time   // when a book was last read
-	blind   Time   // until when what is read may be old
 	fresh   bool   // this journal never signed a book
 	young   bool   // nor had it when we started
 	waiting string // rule 7: why we do not sign yet
@@ -154,8 +153,8 @@ func newCore(cfg Config, out Outbox, past History, now Time, breaks breakage) *C
 		checkpoint: now,
 	}
 	if c.peered() && breaks&breakMarks == 0 {
-		// They went on while we were not there, by clocks that may be faster than ours.
-		c.count = pace{count: c.count}.now(Time(past.Away + past.Away/50))
+		// They went on while we were not there.
+		c.count = pace{count: c.count}.now(Time(past.Away))
 		c.woke = c.count
 	}
 	c.pace = pace{c.count, now}

@@ -183,8 +183,14 @@ func (g *group) rest() {
 
 // pass lets time go by, in which the journal allows numbers.
 func (g *group) pass(by time.Duration) {
-	if g.desk.pass(by); g.core.dry() {
-		g.sync()
+	g.desk.pass(by)
+	for i, r := range g.written {
+		if r.want != nil && r.want.limit != 0 && g.core.dry() {
+			g.written = slices.Delete(g.written, i, i+1)
+			g.disk = append(g.disk, r.Record)
+			g.wrote([]record{r}, nil)
+			return
+		}
 	}
 }
 

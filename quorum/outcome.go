@@ -263,7 +263,7 @@ func (c *Core) Written(now Time, want *Want, err error) {
 	}
 	switch a := want.attempt; {
 	case a == nil && err == nil:
-		c.limit = max(c.limit, want.limit)
+		c.allowed(now, want.limit)
 	case a == nil:
 	case want.undone && err != nil: // after a restart it may have been granted after all
 		c.settle(a.op, Result{Outcome: Failed, Err: err, Took: a.awaiting.Took})

@@ -210,7 +210,14 @@ func TestWhatADeadPeerLeftOutIsOverAtSomeTime(t *testing.T) {
 	g.wait(dead)
 	g.rest()
 	g.ends(g.submit(acquiring("token", time.Second, "orders")), Failed)
-	g.pass(time.Millisecond)
+	late := []flight{g.send(0), g.send(1), g.send(2)}
+	g.pass(time.Minute)
+	for _, f := range late {
+		g.land(f)
+	}
+	if g.core.wordless(0, "orders") == "" {
+		t.Error("a reading that was asked for before the end ended it, and the peer may live")
+	}
 	g.rest()
 	op := g.submit(acquiring("token", time.Second, "orders"))
 	g.rest()
@@ -278,16 +285,27 @@ func TestWhatOurOldSignatureLeftOutStaysSo(t *testing.T) {
 }
 
 func TestAfterItIsSignedNothingGivesWay(t *testing.T) {
-	g := newGroup(t, 1)
-	lease := g.holds("orders", "token", groupTTL/2)
-	old := &Copy{Value: []byte("old"), Fence: lease.Fence, Version: MakeNumber(lease.Version.Count()-1, 2)}
-	g.place("orders", old, groupTTL, 0)
-	g.pass(auditEvery)
-	g.rest()
-	if g.at(0, "orders") != "old" {
-		t.Error("an older version gave way after the signature: somebody may be counting its vote")
+	for what, there := range map[string]func(l *Lease) *Copy{
+		"an older version": func(l *Lease) *Copy {
+			return &Copy{Value: []byte("theirs"), Fence: l.Fence, Version: MakeNumber(l.Version.Count()-1, 2)}
+		},
+		"a later lease": func(l *Lease) *Copy {
+			n := MakeNumber(l.Version.Count()+1, 2)
+			return &Copy{Value: []byte("theirs"), Fence: n, Version: n}
+		},
+		"no lease": func(*Lease) *Copy { return foreignCopy("theirs") },
+	} {
+		g := newGroup(t, 1)
+		lease := g.holds("orders", "token", groupTTL/2)
+		g.place("orders", there(lease), groupTTL, 0)
+		g.pass(auditEvery)
+		g.rest()
+		if g.at(0, "orders") != "theirs" {
+			t.Errorf("%s gave way after the signature: somebody may be counting its vote", what)
+		}
+		g.happened("an audit met "+what, "store.foreign_value")
+		g.core.events = nil
 	}
-	g.happened("an audit met it", "store.foreign_value")
 }
 
 // A store may be one of the quorum that granted a lease, or all of it: where a

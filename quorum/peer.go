@@ -4,13 +4,15 @@ import (
 	"fmt"
 	"hash/fnv"
 	"strings"
+	"time"
 )
 
 // A glimpse is what we saw of one peer in one store's book.
 type glimpse struct {
-	nonce string
-	beat  uint64
-	moves int
+	nonce   string
+	beat    uint64
+	moves   int
+	stirred Time // when it may have moved long before, 0: it was seen to since
 	// sure: it looked after the store's clock while we did. A jump before we came
 	// is noticed by whoever was there with its next request, and two of those
 	// have come since.
@@ -25,11 +27,12 @@ type peer struct {
 	heard     bool // a line of its was read since we started
 	forgotten bool // an operator says that it will not come back, and holds nothing
 	moved     Time // when its beat was last seen to move
+	stirred   Time // the latest of its glimpses'
 }
 
 // meet fills in what the journal knows of proxies.
 func (c *Core) meet(seen []string, now Time) {
-	c.started, c.looked, c.blind, c.fresh = now, now, now, true
+	c.started, c.fresh = now, true
 	for _, id := range c.cfg.Peers {
 		c.peers = append(c.peers, peer{id: id, moved: now})
 	}
@@ -103,22 +106,41 @@ func (c *Core) greet(now Time, w *witness) {
 	}
 }
 
-// blindFor is how long may pass without a book being read until the next reading of
-// each may be old: its answer lay there while we did not run.
-const blindFor = 2*beatEvery + beatEvery/2
-
-// look takes note that a book was read.
-func (c *Core) look(now Time) {
-	if now.Sub(c.looked) > blindFor {
-		c.blind = now.Add(2 * beatEvery) // by then each is read anew
-	}
-	c.looked = now
-}
-
 // over returns when all that a peer granted has ended, if its beat stands still from
 // now on. One that lives and does not sign in some store sees another server or network
 // than we do, and is heard elsewhere.
-func (c *Core) over(p *peer) Time { return max(p.moved.Add(c.silence()), c.blind) }
+func (c *Core) over(p *peer) Time { return p.moved.Add(c.silence()) }
+
+// mayBeDead reports whether a peer may be taken for dead, now that it is over: each store
+// that can be reached was asked since. What is read first may be old, the answer lay
+// there while we did not run. And it is given time to do once more what it was seen to do.
+func (c *Core) mayBeDead(now Time, p *peer) bool {
+	for i := range c.stores {
+		if w := &c.stores[i]; w.incarnation != "" && !w.down && w.asked <= c.over(p) {
+			return false
+		}
+	}
+	return p.stirred == 0 || now > p.stirred.Add(c.soon())
+}
+
+// lives takes note that a peer was seen to do something, at some time since its line
+// there was last read. If that is long ago it must do so once more. It does soon, and
+// counts nobody's votes before it has heard us, if it was away.
+func (c *Core) lives(now Time, p *peer, g *glimpse) {
+	if now > c.over(p) {
+		if g.stirred == 0 || now > g.stirred.Add(c.soon()) {
+			g.stirred, p.stirred = now, now
+			return
+		}
+		for i := range c.stores {
+			c.stores[i].lookAt = 0 // it was taken for dead
+		}
+	}
+	g.stirred, p.stirred, p.moved = 0, 0, now
+}
+
+// soon is how long it takes at most to see a beat move that does.
+func (c *Core) soon() time.Duration { return 3*beatEvery + 2*c.cfg.Timeout }
 
 // glimpse takes what a reading says of the peers.
 func (c *Core) glimpse(now Time, store int, sigs map[string]Signature) {
@@ -140,28 +162,26 @@ func (c *Core) glimpse(now Time, store int, sigs map[string]Signature) {
 			continue
 		}
 		p.heard = true
-		moved := p.moved
 		if (!p.known || p.instance != s.Instance) && s.Config == c.cfg.Print {
 			c.record(false, p.id, s.Instance)
 		}
+		moved := true
 		switch {
 		case g.nonce == "":
-			g.nonce, p.moved = s.Nonce, now
 			c.greet(now, w)
 		case g.nonce != s.Nonce:
-			g.nonce, g.sure, p.moved = s.Nonce, true, now
+			g.sure = true
 			c.greet(now, w)
 		case g.beat != s.Beat:
-			p.moved = now
 			if g.moves++; g.moves >= beatsBelieve {
 				g.sure = true
 			}
+		default:
+			moved = false
 		}
-		g.beat = s.Beat
-		if p.moved != moved && now > moved.Add(c.silence()) {
-			for i := range c.stores {
-				c.stores[i].lookAt = 0 // it may have been taken for dead
-			}
+		g.nonce, g.beat = s.Nonce, s.Beat
+		if moved {
+			c.lives(now, p, g)
 		}
 	}
 	if c.breaks&breakMarks == 0 {

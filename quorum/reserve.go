@@ -48,11 +48,26 @@ func Above(mark Number) Number { return mark + perLine<<authorBits }
 // Reserve asks the journal for numbers if fewer than half a reserve are left.
 func (c *Core) Reserve() {
 	if c.dead == nil && c.asked <= c.limit && c.count+c.reserve()/2 > c.limit.Count() {
-		c.asked = MakeNumber(c.count+c.reserve(), 0)
+		c.asked = MakeNumber(c.count+min(c.reserve()<<c.parched, reserveAlone), 0)
 		if c.breaks&breakReserve != 0 {
 			c.limit = c.asked
 			return
 		}
 		c.write(Record{Limit: c.asked}, true, &Want{limit: c.asked})
+	}
+}
+
+// allowed is told that the journal allows numbers up to a limit. It may have taken so
+// long that the pace has left no more than before: then more are asked for.
+func (c *Core) allowed(now Time, limit Number) {
+	c.limit = max(c.limit, limit)
+	if c.peered() && c.breaks&breakMarks == 0 {
+		c.count = max(c.count, c.pace.now(now))
+	}
+	switch {
+	case c.dry():
+		c.parched = min(c.parched+1, 3)
+	case c.count+c.reserve()/2 <= c.limit.Count():
+		c.parched = 0
 	}
 }

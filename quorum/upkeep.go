@@ -148,7 +148,7 @@ func (c *Core) Up(now Time, store int, incarnation string) {
 			w.debts[i].after = now
 		}
 	}
-	w.down, w.incarnation, w.auditAt = false, incarnation, now
+	w.down, w.incarnation, w.auditAt, w.landed = false, incarnation, now, now
 	c.pump(now)
 }
 
