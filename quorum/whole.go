@@ -96,7 +96,7 @@ func (c *Core) waitsFor(now Time, store int, sigs map[string]Signature) (waits s
 
 // silence is how long a peer is not heard until it is taken for dead: what it granted
 // has ended. Nobody's numbers are beyond those of the others by then for no more than
-// that it was restarted, see [reserve].
+// that it was restarted, see reservePeered.
 func (c *Core) silence() time.Duration { return max(c.outwait(), 4*beatEvery) }
 
 // outwait is how long a lease of anybody may last, by our clock.
