@@ -178,6 +178,9 @@ func (c *simClient) granted(name, token string, until Time, lease *Lease, validi
 	}
 	w.fences[name] = lease.Fence
 	h := &hold{client: c.id, token: token, name: name, from: w.now, until: until, valid: w.now.Add(validity)}
+	if m, ok := w.mistaken[lease.Fence]; ok {
+		h.until, h.valid = min(h.until, m), min(h.valid, m)
+	}
 	w.holds[name] = append(w.holds[name][:0:0], h)
 	c.mine = append(c.mine, h)
 	if w.chance(0.3) { // it notices in the last moment
@@ -203,7 +206,7 @@ func (c *simClient) extend(n *simNode, h *hold) {
 		if lease == nil || string(lease.Value) != h.token {
 			return Plan{}
 		}
-		w.mistake(h, w.now.Add(ttl))
+		w.mistake(h, lease, w.now.Add(ttl))
 		return Plan{Parts: []Part{{Prev: lease, Name: h.name, Value: lease.Value, TTL: ttl, Renew: true}}}
 	}, Done: func(r Result) {
 		h.asked = nil
@@ -243,8 +246,12 @@ func (w *world) alone(h *hold) bool {
 }
 
 // mistake is about a request for h that comes late: where several clients use one
-// token it may be done to another's hold, which then lasts until then at the most.
-func (w *world) mistake(h *hold, until Time) {
+// token it may be done to another's hold, which then lasts until then at the most; to
+// one, too, that whoever asked for it is just about to hear of.
+func (w *world) mistake(h *hold, lease *Lease, until Time) {
+	if m, ok := w.mistaken[lease.Fence]; !ok || until < m {
+		w.mistaken[lease.Fence] = until
+	}
 	for _, other := range w.holds[h.name] {
 		if other != h && other.token == h.token {
 			other.until = min(other.until, until)
@@ -264,7 +271,7 @@ func (c *simClient) handOver(n *simNode, h *hold) {
 		if lease == nil || string(lease.Value) != h.token {
 			return Plan{}
 		}
-		w.mistake(h, w.now)
+		w.mistake(h, lease, w.now)
 		return Plan{Parts: []Part{{Prev: lease, Name: h.name, Value: []byte(token), TTL: ttl}}}
 	}, Done: func(r Result) {
 		h.asked = nil
@@ -291,7 +298,7 @@ func (c *simClient) release(n *simNode, h *hold) {
 		if lease == nil || string(lease.Value) != h.token {
 			return Plan{}
 		}
-		w.mistake(h, w.now)
+		w.mistake(h, lease, w.now)
 		return Plan{Parts: []Part{{Prev: lease, Name: h.name, Drop: true}}}
 	}, Done: func(r Result) {
 		switch {

@@ -53,7 +53,7 @@ func newWorld(seed uint64, breaks breakage) *world {
 	w := &world{
 		rng: rng, breaks: breaks, rare: rareStorms[seed%100], now: Time(time.Hour), patience: time.Second,
 		holds:  map[string][]*hold{},
-		fences: map[string]Number{},
+		fences: map[string]Number{}, mistaken: map[Number]Time{},
 	}
 	strategy := Majority
 	if rng.IntN(4) == 0 {

@@ -40,6 +40,7 @@ type world struct {
 	gentle   bool          // nothing is ever lost, but some of it is slow
 	holds    map[string][]*hold
 	fences   map[string]Number
+	mistaken map[Number]Time  // until when leases last at the most, by their fence: see mistake
 	places   []*place         // of the shared lock
 	direct   map[string]*hold // by those who lock directly in the stores; nil where stores forget
 	wrong    []string
