@@ -26,8 +26,8 @@ const (
 // A leaf is what a store's book says, and what is to be written there.
 type leaf struct {
 	book       Book                 // as last read
-	landed     Time                 // when that was
-	asked      Time                 // it was asked for after this
+	landed     Time                 // when its last reading came, or failed
+	asked      Time                 // that was asked for after this
 	sigs       map[string]Signature // what it says
 	line       string               // ours in it, "" if there is none
 	phase      Phase                // of our signature of this epoch; "" before that
@@ -69,6 +69,9 @@ func (c *Core) peered() bool { return len(c.cfg.Peers) > 0 }
 // Answered takes the answers of a batch to one store, the last of which is a
 // reading of its book; nil without books.
 func (c *Core) Answered(now Time, store int, asks []*Ask, votes []Vote, reading *Vote) {
+	if w := &c.stores[store]; reading != nil {
+		w.asked, w.landed = w.landed, now // one batch is under way at a time
+	}
 	switch {
 	case reading == nil:
 	case reading.Verdict == Granted:
@@ -91,7 +94,6 @@ func (c *Core) Answered(now Time, store int, asks []*Ask, votes []Vote, reading 
 // opened takes a reading of a store's book.
 func (c *Core) opened(now Time, store int, book Book) {
 	w := &c.stores[store]
-	w.asked, w.landed = w.landed, now // one batch is under way at a time
 	w.peekAt = now.Add(c.peek(now, w))
 	if w.read && w.phase != "" && maps.Equal(book, w.book) {
 		if now >= w.lookAt {

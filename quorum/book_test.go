@@ -398,18 +398,19 @@ func TestTimeInWhichNothingWasReadProvesNobodyDead(t *testing.T) {
 	g.sign("p1", 0)
 	g.turn(0)
 	g.whole(0, false, "p1 has signed meanwhile")
-	g.wait(g.now.Add(g.core.soon()))
+	g.wait(g.now.Add(g.core.outwait()))
 	g.turn(0)
-	g.whole(0, false, "and its beat may move yet")
+	g.whole(0, false, "and may have granted something just then")
 	g.pass(1)
 	g.turn(0)
-	g.whole(0, true, "that was long ago")
+	g.turn(0)
+	g.whole(0, true, "which has ended")
 }
 
-// An old line in a store that could not be reached for long says that it lived once.
-func TestWhatAPeerDidLongAgoDoesNotBringItBack(t *testing.T) {
+// An old line in a store that could not be reached for long may say what was granted
+// just now.
+func TestAnotherLineOfAPeerTakesEveryStoreFromWhoLetItBe(t *testing.T) {
 	g := openGroup(t, groupConfig(3), groupPast())
-	g.sign("p1", 2)
 	g.connect(0, 1)
 	for range 4 { // without p1
 		g.sign("p2", 0, 1)
@@ -419,51 +420,55 @@ func TestWhatAPeerDidLongAgoDoesNotBringItBack(t *testing.T) {
 	g.wait(g.now.Add(2 * g.core.outwait()))
 	g.turn(0, 1)
 	g.whole(0, true, "p1 is dead")
-	beat := func(n uint64) {
-		g.stores[2].book["p1"] = g.signature("p1", 2, func(s *Signature) { s.Nonce, s.Beat = "of before", n })
-		g.turn(2)
-		g.turn(0, 1)
-	}
+	g.sign("p1", 2)
 	g.connect(2)
-	beat(1)
-	g.pass(beatEvery)
-	beat(1)
-	g.whole(0, true, "its line is there")
-	beat(1)
-	g.pass(10 * beatEvery)
-	beat(1)
-	g.whole(0, true, "and stays as it is")
-	beat(2)
-	g.whole(0, true, "it has moved since we looked last, and that was long ago")
-	beat(3)
-	g.whole(0, false, "it lives")
+	g.turn(2)
+	g.turn(0, 1)
+	g.whole(0, false, "it may live")
 }
 
-// A pause of ours, a peer that lives, and a store that it has not come back to yet.
-func TestWhoeverMovedDuringAPauseMayMoveOnceMore(t *testing.T) {
+// A store that is there and does not show its book says nothing of anybody.
+func TestABookThatCannotBeReadKeepsNobodyAlive(t *testing.T) {
 	g := newGroup(t, 2)
 	g.stores[1].simMemory = newMemory()
 	g.rest()
 	g.sign("p2", 1)
 	g.rest()
 	g.whole(1, false, "p1 is missing there")
-	f := g.send(1)
-	g.pass(2 * g.core.outwait())
-	g.stores[0].book["p1"] = g.signature("p1", 0, func(s *Signature) { s.Beat = 1000 })
-	g.land(f)
-	for range 3 {
-		g.turn(0, 1)
+	end := g.now.Add(2 * g.core.outwait())
+	for g.now < end {
+		g.pass(beatEvery)
+		f := g.send(0)
+		f.reading = Vote{Err: errLost}
+		g.land(f)
+		g.turn(1)
 	}
-	g.whole(1, false, "p1 moved while nobody looked")
-	g.pass(2 * beatEvery)
-	g.beat(0)
-	g.turn(0, 1)
-	g.wait(g.now.Add(5 * beatEvery))
-	g.turn(0, 1)
-	g.whole(1, false, "it moved once more")
-	g.wait(g.now.Add(g.core.outwait()))
-	g.turn(0, 1)
-	g.whole(1, true, "it is dead after all")
+	g.whole(1, true, "p1 is dead, and the other store can't tell")
+}
+
+// While nobody of us read, a peer came back, and it is in doubt of a lock.
+func TestWhatAPeerLeavesOutIsHeededAfterAPause(t *testing.T) {
+	for _, before := range [][]string{nil, {"parcels"}} {
+		g := newGroup(t, 3)
+		for i := range g.stores {
+			if before != nil {
+				g.stores[i].book["p1"] = g.signature("p1", i, leavesOut(before...))
+			}
+		}
+		g.rest()
+		g.pass(2 * g.core.outwait())
+		for i := range g.stores {
+			g.stores[i].book["p1"] = g.signature("p1", i, leavesOut(append(before, "orders")...))
+		}
+		for range 4 {
+			g.turn(0, 1, 2)
+			for i := range g.stores {
+				if g.core.wordless(i, "orders") == "" {
+					t.Fatalf("store %d has a word on what p1 left out beside %q", i, before)
+				}
+			}
+		}
+	}
 }
 
 func TestAPeerThatSignedBeforeWeCameMustMoveTwice(t *testing.T) {

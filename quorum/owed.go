@@ -140,7 +140,7 @@ func (c *Core) hush(now Time, store int, sigs map[string]Signature) (again Time)
 		// What a peer leaves out is over at some time, though it is dead and can't say so.
 		dead := c.over(p)
 		s := sigs[p.id]
-		if len(s.Owed) == 0 || s.Phase != Signed || now > dead && (w.silent[s.Owed[0]] == "" || c.mayBeDead(now, p)) {
+		if len(s.Owed) == 0 || s.Phase != Signed || now > dead && c.mayBeDead(p) {
 			continue
 		}
 		again = min(again, dead)

@@ -4,15 +4,13 @@ import (
 	"fmt"
 	"hash/fnv"
 	"strings"
-	"time"
 )
 
 // A glimpse is what we saw of one peer in one store's book.
 type glimpse struct {
-	nonce   string
-	beat    uint64
-	moves   int
-	stirred Time // when it may have moved long before, 0: it was seen to since
+	nonce string
+	beat  uint64
+	moves int
 	// sure: it looked after the store's clock while we did. A jump before we came
 	// is noticed by whoever was there with its next request, and two of those
 	// have come since.
@@ -27,7 +25,6 @@ type peer struct {
 	heard     bool // a line of its was read since we started
 	forgotten bool // an operator says that it will not come back, and holds nothing
 	moved     Time // when its beat was last seen to move
-	stirred   Time // the latest of its glimpses'
 }
 
 // meet fills in what the journal knows of proxies.
@@ -111,36 +108,28 @@ func (c *Core) greet(now Time, w *witness) {
 // than we do, and is heard elsewhere.
 func (c *Core) over(p *peer) Time { return p.moved.Add(c.silence()) }
 
-// mayBeDead reports whether a peer may be taken for dead, now that it is over: each store
-// that can be reached was asked since. What is read first may be old, the answer lay
-// there while we did not run. And it is given time to do once more what it was seen to do.
-func (c *Core) mayBeDead(now Time, p *peer) bool {
+// mayBeDead reports whether a peer that is over may be taken for dead: each store that
+// can be reached was asked since. What is read first may be old, the answer lay there
+// while we did not run.
+func (c *Core) mayBeDead(p *peer) bool {
 	for i := range c.stores {
 		if w := &c.stores[i]; w.incarnation != "" && !w.down && w.asked <= c.over(p) {
 			return false
 		}
 	}
-	return p.stirred == 0 || now > p.stirred.Add(c.soon())
+	return true
 }
 
-// lives takes note that a peer was seen to do something, at some time since its line
-// there was last read. If that is long ago it must do so once more. It does soon, and
-// counts nobody's votes before it has heard us, if it was away.
-func (c *Core) lives(now Time, p *peer, g *glimpse) {
+// lives takes note that a peer was seen to do something since its line was last read. That
+// may have been long ago, and what it granted then lasts as long as if it was now.
+func (c *Core) lives(now Time, p *peer) {
 	if now > c.over(p) {
-		if g.stirred == 0 || now > g.stirred.Add(c.soon()) {
-			g.stirred, p.stirred = now, now
-			return
-		}
 		for i := range c.stores {
 			c.stores[i].lookAt = 0 // it was taken for dead
 		}
 	}
-	g.stirred, p.stirred, p.moved = 0, 0, now
+	p.moved = now
 }
-
-// soon is how long it takes at most to see a beat move that does.
-func (c *Core) soon() time.Duration { return 3*beatEvery + 2*c.cfg.Timeout }
 
 // glimpse takes what a reading says of the peers.
 func (c *Core) glimpse(now Time, store int, sigs map[string]Signature) {
@@ -181,7 +170,7 @@ func (c *Core) glimpse(now Time, store int, sigs map[string]Signature) {
 		}
 		g.nonce, g.beat = s.Nonce, s.Beat
 		if moved {
-			c.lives(now, p, g)
+			c.lives(now, p)
 		}
 	}
 	if c.breaks&breakMarks == 0 {

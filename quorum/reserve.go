@@ -1,5 +1,7 @@
 package quorum
 
+import "time"
+
 // dry reports whether a change must wait for the journal: until that allows
 // more numbers, or has written some of what is queued for it. Votes may fail
 // faster than a disk writes, and what failed was to be written too.
@@ -41,6 +43,15 @@ func (c *Core) reserve() uint64 {
 	return reserveAlone
 }
 
+// reserveMost returns how many numbers are reserved at a time however slow the disk is.
+// With peers it is what they pass until they take us for dead.
+func (c *Core) reserveMost() uint64 {
+	if c.peered() {
+		return min(uint64((c.silence()-beatEvery)/(time.Second/numbersASecond)), reserveAlone)
+	}
+	return reserveAlone
+}
+
 // Above returns a number above all that the writer of a mark may have used since
 // it wrote that.
 func Above(mark Number) Number { return mark + perLine<<authorBits }
@@ -48,7 +59,7 @@ func Above(mark Number) Number { return mark + perLine<<authorBits }
 // Reserve asks the journal for numbers if fewer than half a reserve are left.
 func (c *Core) Reserve() {
 	if c.dead == nil && c.asked <= c.limit && c.count+c.reserve()/2 > c.limit.Count() {
-		c.asked = MakeNumber(c.count+min(c.reserve()<<c.parched, reserveAlone), 0)
+		c.asked = MakeNumber(c.count+min(c.reserve()<<c.parched, c.reserveMost()), 0)
 		if c.breaks&breakReserve != 0 {
 			c.limit = c.asked
 			return
@@ -67,7 +78,7 @@ func (c *Core) allowed(now Time, limit Number) {
 	switch {
 	case c.dry():
 		c.parched = min(c.parched+1, 3)
-	case c.count+c.reserve()/2 <= c.limit.Count():
-		c.parched = 0
+	case c.count+c.reserve() <= c.limit.Count(): // as much as is asked for without haste
+		c.parched = max(c.parched-1, 0)
 	}
 }

@@ -78,7 +78,7 @@ func (c *Core) waitsFor(now Time, store int, sigs map[string]Signature) (waits s
 			return fmt.Sprintf("peer %s was never seen: a new group serves once all have signed", p.id), again
 		}
 		dead := max(w.signed.Add(c.silence()), c.over(p))
-		if (now <= dead || !w.whole && !c.mayBeDead(now, p)) && c.breaks&breakOutwait == 0 {
+		if (now <= dead || !w.whole && !c.mayBeDead(p)) && c.breaks&breakOutwait == 0 {
 			return fmt.Sprintf("peer %s %s; if it is dead, its last lease ends in %v", p.id, missing, max(dead.Sub(now), 0).Round(time.Second)), min(again, look, dead)
 		}
 		again = min(again, now.Add(beatEvery))
