@@ -48,6 +48,7 @@ var rareStorms = map[uint64]*storm{
 	80: {name: "some wrecked, and one away", every: 900 * time.Millisecond, blow: (*world).wreckAway, slow: 0.3, lag: 0.1, crowd: true},
 	81: {name: "old data, and crashes", every: 900 * time.Millisecond, blow: (*world).wreckOld, slow: 0.3, lag: 0.1, crowd: true},
 	82: {name: "jumps, some unseen", every: 900 * time.Millisecond, blow: (*world).wreckJump, slow: 0.4, lag: 0.1},
+	83: {name: "some wrecked, and one asleep", every: 900 * time.Millisecond, blow: (*world).wreckAsleep, slow: 0.3, lag: 0.1, crowd: true},
 }
 
 // brew has some histories be stormy.
@@ -182,6 +183,16 @@ func (w *world) wreckAway() {
 		n.paused = w.now.Add(w.upTo(2 * w.cfg.MaxTTL))
 	}
 	w.crash(n)
+}
+
+// wreckAsleep has somebody sleep until it takes the others for dead.
+func (w *world) wreckAsleep() {
+	w.wreckSome()
+	if n := w.nodes[w.rng.IntN(len(w.nodes))]; w.chance(0.3) && n.proxy != nil && n.paused < w.now {
+		n.paused = w.now.Add((&Core{cfg: w.cfg}).silence() + w.upTo(time.Second))
+		w.note("proxy %d sleeps until %v", n.id, n.paused)
+		w.stats.pauses++
+	}
 }
 
 func (w *world) wreckOld() {
