@@ -181,3 +181,28 @@ func TestWhatAPeerLeavesOutIsHeededAfterAPause(t *testing.T) {
 		}
 	}
 }
+
+// It would never say that it is over.
+func TestWhatADeadPeerLeftOutIsOverAtSomeTime(t *testing.T) {
+	g := newGroup(t, 3)
+	for i := range g.stores {
+		g.stores[i].book["p1"] = g.signature("p1", i, leavesOut("orders"))
+	}
+	g.rest()
+	dead := g.now.Add(g.core.outwait())
+	g.wait(dead)
+	g.rest()
+	g.ends(g.submit(acquiring("token", time.Second, "orders")), Failed)
+	late := []flight{g.send(0), g.send(1), g.send(2)}
+	g.pass(time.Minute)
+	for _, f := range late {
+		g.land(f)
+	}
+	if g.core.wordless(0, "orders") == "" {
+		t.Error("a reading that was asked for before the end ended it, and the peer may live")
+	}
+	g.rest()
+	op := g.submit(acquiring("token", time.Second, "orders"))
+	g.rest()
+	g.ends(op, Changed)
+}
