@@ -26,9 +26,9 @@ const (
 // A leaf is what a store's book says, and what is to be written there.
 type leaf struct {
 	book       Book                 // as last read
+	sigs       map[string]Signature // what it says
 	landed     Time                 // when its last reading came, or failed
 	asked      Time                 // that was asked for after this
-	sigs       map[string]Signature // what it says
 	line       string               // ours in it, "" if there is none
 	phase      Phase                // of our signature of this epoch; "" before that
 	nonce      string               // of this epoch

@@ -82,14 +82,12 @@ func (c *Core) waitsFor(now Time, store int, sigs map[string]Signature) (waits s
 			return fmt.Sprintf("peer %s %s; if it is dead, its last lease ends in %v", p.id, missing, max(dead.Sub(now), 0).Round(time.Second)), min(again, look, dead)
 		}
 		again = min(again, now.Add(beatEvery))
-		if now > dead {
+		if now > dead && !w.whole {
 			absent = append(absent, p)
 		}
 	}
-	for _, p := range absent {
-		if !w.whole {
-			c.event("peer.absent", store, "", "%s has not been seen for %v: whatever it granted has ended", p.id, now.Sub(p.moved).Round(time.Second))
-		}
+	for _, p := range absent { // told once nobody is waited for any more
+		c.event("peer.absent", store, "", "%s has not been seen for %v: whatever it granted has ended", p.id, now.Sub(p.moved).Round(time.Second))
 	}
 	return "", again
 }
