@@ -215,7 +215,9 @@ func TestPHPTakesAnOutageForNoGrant(t *testing.T) {
 			// for more until its read timeout: so it does with a Redis.
 			return
 		}
-		d.ask("acquire", "ann", lockName(l, "outage"), "30000") // those that send digests look closer this time
+		for range 2 { // those that send digests look closer where they must send a script, and a lock takes two
+			d.ask("acquire", "ann", lockName(l, "outage"), "30000")
+		}
 		answer := d.ask("acquire", "ann", lockName(l, "outage"), "30000")
 		switch l.name {
 		case "symfony/phpredis", "symfony/array", "symfony/own-clock":
