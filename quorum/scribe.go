@@ -3,6 +3,7 @@ package quorum
 import (
 	"context"
 	"fmt"
+	"runtime"
 )
 
 // A scribe hands what the core writes to the journal: all that is queued together,
@@ -107,7 +108,7 @@ func (s *scribe) attend(f func() error) error {
 func (s *scribe) write(ctx context.Context) error {
 	k := s.keeper
 	for {
-		k.mu.Lock()
+		s.gather()
 		if s.failed != nil { // and whoever waits has been told so
 			k.mu.Unlock()
 			return s.failed
@@ -139,6 +140,26 @@ func (s *scribe) write(ctx context.Context) error {
 			case <-ctx.Done():
 			case <-s.wake:
 			}
+		}
+	}
+}
+
+// gatherMost is how many times the others are let run before something is written.
+const gatherMost = 4
+
+// gather takes the mutex once those who could run have, and all their records are
+// queued. With few processors they could not run before the sync is over: each would
+// wait for a sync of its own, and all for one another.
+func (s *scribe) gather() {
+	mu := &s.keeper.mu
+	mu.Lock()
+	for range gatherMost {
+		n := len(s.queue)
+		mu.Unlock()
+		runtime.Gosched()
+		mu.Lock()
+		if len(s.queue) == n {
+			return
 		}
 	}
 }

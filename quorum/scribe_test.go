@@ -3,6 +3,7 @@ package quorum_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -21,6 +22,32 @@ func (c *clerk) Commit(records []quorum.Record, sync bool) error {
 	c.commits.Add(1)
 	c.records.Add(int64(len(records)))
 	return c.paper.Commit(records, sync)
+}
+
+func TestOneProcessorSyncsTogetherWhatIsAskedTogether(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	synctest.Test(t, func(t *testing.T) {
+		const clients = 64
+		var j *clerk
+		h := openHouse(t, 0, func(h *house, o *quorum.Options) {
+			j = &clerk{paper: h.journal}
+			o.Journal = j
+		})
+		// Its deadline is the next thing that is due: the clients wake the scribe and nobody else.
+		h.takes(0, acquiring("first", "token", 100*time.Millisecond), quorum.Changed)
+		before := j.commits.Load()
+		for i := range clients {
+			go func() {
+				if got := h.keeper.Do(acquiring(fmt.Sprint("lock", i), "token", time.Minute)); got.Outcome != quorum.Changed {
+					t.Errorf("client %d got %+v, want its lock", i, got)
+				}
+			}()
+		}
+		synctest.Wait()
+		if got := j.commits.Load() - before; got > clients/8 {
+			t.Errorf("%d commits for %d clients that asked at the same time, want few", got, clients)
+		}
+	})
 }
 
 func TestTheEndOfALeaseIsWrittenWithWhatIsSyncedNext(t *testing.T) {
