@@ -3,6 +3,8 @@ package integration
 import (
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -23,12 +25,15 @@ func BenchmarkFloor(b *testing.B) {
 	for _, f := range []struct {
 		name, what string
 		lanes      int
+		syncs      bool
 	}{
-		{"at-once", "a server that answers at once", 0},
-		{"forward", "a proxy that does nothing but forward", 3},
+		{"at-once", "a server that answers at once", 0, false},
+		{"forward", "a proxy that does nothing but forward", 3, false},
+		{"sync", "a server that does nothing but sync what it grants", 0, true},
+		{"forward-and-sync", "a proxy that does nothing but forward, and sync what it grants", 3, true},
 	} {
 		b.Run(f.name, func(b *testing.B) {
-			for _, r := range floor(b, f.what, f.lanes) {
+			for _, r := range floor(b, f.what, f.lanes, f.syncs) {
 				table.WriteString(r.line())
 			}
 			b.ReportMetric(0, "ns/op") // the table says it
@@ -37,8 +42,9 @@ func BenchmarkFloor(b *testing.B) {
 	fmt.Printf("\n| what | measured: median (rounds) | | | |\n|---|---|---|---|---|\n%s\n", &table)
 }
 
-func floor(b *testing.B, what string, lanes int) (all []result) {
-	f := startFloor(b, startStores(b, slices.Repeat([]string{"redis"}, lanes)...))
+func floor(b *testing.B, what string, lanes int, syncs bool) (all []result) {
+	onDisk(b)
+	f := startFloor(b, startStores(b, slices.Repeat([]string{"redis"}, lanes)...), syncs)
 	bare := startStores(b, "redis")[0]
 	beside := append(directly(startStores(b, "redis", "redis", "redis")), "--direct-pooled", "--against", bare.Addr())
 	for _, m := range []struct {
@@ -50,9 +56,12 @@ func floor(b *testing.B, what string, lanes int) (all []result) {
 		spent := float64((cpuOfThis(b) - before).Microseconds()) / float64(got.Sides[0].Pairs)
 		all = append(all,
 			ratio(target{what: what + ", " + m.name + ": pairs/s against redsync by 64 pooled ones"}, got.Ratios[1].PairRate),
-			ratio(target{what: "… against one bare Redis"}, got.Ratios[0].PairRate),
+			ratio(target{what: "… p99 of a lock against theirs"}, got.Ratios[1].AcquireP99),
+			ratio(target{what: "… pairs/s against one bare Redis"}, got.Ratios[0].PairRate),
 			alone(target{what: "… its CPU per pair", unit: "µs"}, spent))
 	}
+	one := compare(b, f.addr, single, beside...)
+	all = append(all, ratio(target{what: what + ", 1 connection: p50 of lock and unlock against redsync's"}, one.Ratios[1].MedianPair))
 	synced := alwaysSynced(b)
 	for _, m := range []struct {
 		name   string
@@ -78,8 +87,18 @@ func cpuOfThis(b testing.TB) time.Duration {
 type floorServer struct {
 	addr  string
 	lanes []*floorLane
+	disk  *floorDisk // nil: nothing is synced
 
 	mu sync.Mutex // guards all queues, and all ops
+}
+
+// A floorDisk is a file to which what is granted is written and synced, all that has
+// queued up while the last batch was.
+type floorDisk struct {
+	file  *os.File
+	wake  sync.Cond
+	queue []*floorOp
+	ended bool
 }
 
 // A floorLane forwards to one store what has queued up while the last batch was
@@ -98,6 +117,12 @@ type floorOp struct {
 	name   []byte
 	value  []byte
 	votes  int
+	synced bool
+}
+
+// decided reports whether the client can be told.
+func (f *floorServer) decided(op *floorOp) bool {
+	return op.votes >= min(2, len(f.lanes)) && (op.synced || f.disk == nil || !op.set)
 }
 
 // A floorClient is a connection with what it waits for, in order.
@@ -107,9 +132,9 @@ type floorClient struct {
 	turn sync.Mutex // held while somebody writes
 }
 
-// startFloor starts a server that forwards to the stores, or that answers at once
-// if there are none.
-func startFloor(b *testing.B, stores []*store) *floorServer {
+// startFloor starts a server that forwards to the stores, if there are any, and syncs
+// what it grants if it is to. Else it answers at once.
+func startFloor(b *testing.B, stores []*store, syncs bool) *floorServer {
 	b.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -136,6 +161,9 @@ func startFloor(b *testing.B, stores []*store) *floorServer {
 			conn.Close()
 		})
 	}
+	if syncs {
+		f.startDisk(b, &wg)
+	}
 	wg.Go(func() {
 		for {
 			conn, err := ln.Accept()
@@ -151,10 +179,94 @@ func startFloor(b *testing.B, stores []*store) *floorServer {
 	return f
 }
 
+// floorFile is how long the file is made: it does not grow meanwhile, as a journal
+// that is fast does not either. What is behind its end is written at its beginning.
+const floorFile = 64 << 20
+
+func (f *floorServer) startDisk(b *testing.B, wg *sync.WaitGroup) {
+	b.Helper()
+	file, err := os.Create(filepath.Join(b.TempDir(), "journal"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { file.Close() })
+	if _, err := file.Write(make([]byte, floorFile)); err != nil {
+		b.Fatal(err)
+	}
+	if err := file.Sync(); err != nil {
+		b.Fatal(err)
+	}
+	d := &floorDisk{file: file}
+	d.wake.L = &f.mu
+	f.disk = d
+	wg.Go(func() {
+		if err := f.write(d); err != nil {
+			b.Error(err)
+		}
+	})
+	b.Cleanup(func() {
+		f.mu.Lock()
+		d.ended = true
+		d.wake.Signal()
+		f.mu.Unlock()
+	})
+}
+
+// write syncs batches until the disk is ended.
+func (f *floorServer) write(d *floorDisk) error {
+	var batch []*floorOp
+	out, at := []byte(nil), int64(0)
+	for {
+		f.mu.Lock()
+		for len(d.queue) == 0 && !d.ended {
+			d.wake.Wait()
+		}
+		batch, d.queue = d.queue, batch[:0]
+		f.mu.Unlock()
+		if len(batch) == 0 {
+			return nil
+		}
+		out = out[:0]
+		for _, op := range batch {
+			out = op.appendTo(out)
+		}
+		if at+int64(len(out)) > floorFile {
+			at = 0
+		}
+		if _, err := d.file.WriteAt(out, at); err != nil {
+			return err
+		}
+		at += int64(len(out))
+		if err := unix.Fdatasync(int(d.file.Fd())); err != nil {
+			return err
+		}
+		out = f.tell(batch, func(op *floorOp) { op.synced = true }, out)
+	}
+}
+
+// tell notes something of each op, and answers those that are decided by that. It
+// returns room to be used again.
+func (f *floorServer) tell(batch []*floorOp, note func(*floorOp), out []byte) []byte {
+	clients := make([]*floorClient, 0, len(batch))
+	f.mu.Lock()
+	for _, op := range batch {
+		was := f.decided(op)
+		if note(op); !was && f.decided(op) && op.client.due[0] == op {
+			clients = append(clients, op.client)
+		}
+	}
+	f.mu.Unlock()
+	for _, c := range clients {
+		out = f.answer(c, out[:0])
+	}
+	return out
+}
+
 // serve reads commands until the client hangs up.
 func (f *floorServer) serve(c *floorClient) {
 	in, out := make([]byte, 0, 16<<10), []byte(nil)
 	var args [][]byte
+	busy := len(f.lanes) > 0 || f.disk != nil
 	for {
 		n, err := c.conn.Read(in[len(in):cap(in)])
 		if err != nil {
@@ -172,9 +284,9 @@ func (f *floorServer) serve(c *floorClient) {
 				break
 			}
 			switch {
-			case len(f.lanes) > 0 && len(args) > 4 && args[0][0] == 'S' && args[0][1] == 'E':
+			case busy && len(args) > 4 && args[0][0] == 'S' && args[0][1] == 'E':
 				queued = append(queued, &floorOp{client: c, set: true, name: slices.Clone(args[1]), value: slices.Clone(args[2])})
-			case len(f.lanes) > 0 && len(args) > 4:
+			case busy && len(args) > 4:
 				queued = append(queued, &floorOp{client: c, name: slices.Clone(args[3])})
 			default:
 				out = appendFloorReply(out, string(args[0]))
@@ -210,18 +322,31 @@ func appendFloorReply(b []byte, command string) []byte {
 // push queues what a client asked for.
 func (f *floorServer) push(c *floorClient, ops []*floorOp) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	c.due = append(c.due, ops...)
+	if d := f.disk; d != nil {
+		for _, op := range ops {
+			if op.set {
+				d.queue = append(d.queue, op)
+			}
+		}
+		if len(d.queue) > 0 {
+			d.wake.Signal()
+		}
+	}
+	now := f.decided(c.due[0])
 	for _, l := range f.lanes {
 		l.queue = append(l.queue, ops...)
 		l.wake.Signal()
+	}
+	f.mu.Unlock()
+	if now { // a release that no store is asked for
+		f.answer(c, nil)
 	}
 }
 
 // forward sends batches until the lane ends.
 func (f *floorServer) forward(l *floorLane) {
 	var batch []*floorOp
-	var clients []*floorClient
 	out, in := []byte(nil), make([]byte, 64<<10)
 	for {
 		f.mu.Lock()
@@ -252,17 +377,7 @@ func (f *floorServer) forward(l *floorLane) {
 				}
 			}
 		}
-		clients = clients[:0]
-		f.mu.Lock()
-		for _, op := range batch {
-			if op.votes++; op.votes == 2 && op.client.due[0] == op {
-				clients = append(clients, op.client)
-			}
-		}
-		f.mu.Unlock()
-		for _, c := range clients {
-			out = f.answer(c, out[:0])
-		}
+		out = f.tell(batch, func(op *floorOp) { op.votes++ }, out)
 	}
 }
 
@@ -281,7 +396,7 @@ func (f *floorServer) answer(c *floorClient, b []byte) []byte {
 	defer c.turn.Unlock()
 	f.mu.Lock()
 	n := 0
-	for ; n < len(c.due) && c.due[n].votes >= 2; n++ {
+	for ; n < len(c.due) && f.decided(c.due[n]); n++ {
 		if c.due[n].set {
 			b = append(b, "+OK\r\n"...)
 		} else {
