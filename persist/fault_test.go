@@ -66,10 +66,11 @@ func mustDieOf(t *testing.T, f *fault) {
 	opts.Fatal = func(err error) { told <- err }
 	j, _ := mustOpen(t, "data", opts)
 
-	// Values are large, so that before long a memtable is flushed.
+	// Values are large, so that before long a memtable is flushed, and names are all
+	// over the place, so that tables overlap and are compacted.
 	big := strings.Repeat("v", quorum.MaxValue)
 	commit := func(i int) error {
-		l := lease(fmt.Sprintf("lock-%04d", i), big, uint64(i+1), time.Hour, time.Hour)
+		l := lease(fmt.Sprintf("lock-%04d", i*7919%10000), big, uint64(i+1), time.Hour, time.Hour)
 		return j.Commit([]quorum.Record{entries(held(l))}, true)
 	}
 	const before, most = 3, 5000

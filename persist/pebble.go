@@ -20,9 +20,13 @@ func (e *engine) options(fs vfs.FS) *pebble.Options {
 		// Its tables have checksums over everything. The versions above it are for
 		// what we do not use.
 		FormatMajorVersion: pebble.FormatTableFormatV6,
-		// Small, so that there is little to replay and little memory to hold. A
-		// few of them and a deep level 0, so that a burst does not stall.
-		MemTableSize:                4 << 20,
+		// Small, so that there is little to replay and little memory to hold, a place in
+		// it is found in the processor's own cache, and its log is soon used again:
+		// where a log was written before, a sync has no length or place to write. As
+		// much goes into a table below as would of larger ones.
+		MemTableSize:          2 << 20,
+		L0CompactionThreshold: 8,
+		// A few of them and a deep level 0, so that a burst does not stall.
 		MemTableStopWritesThreshold: 4,
 		L0StopWritesThreshold:       24,
 		CacheSize:                   8 << 20,
