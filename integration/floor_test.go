@@ -284,7 +284,7 @@ func (f *floorServer) serve(c *floorClient) {
 				break
 			}
 			switch {
-			case busy && len(args) > 4 && args[0][0] == 'S' && args[0][1] == 'E':
+			case busy && len(args) > 4 && strings.EqualFold(string(args[0]), "SET"):
 				queued = append(queued, &floorOp{client: c, set: true, name: slices.Clone(args[1]), value: slices.Clone(args[2])})
 			case busy && len(args) > 4:
 				queued = append(queued, &floorOp{client: c, name: slices.Clone(args[3])})
