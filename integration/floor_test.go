@@ -16,10 +16,10 @@ import (
 )
 
 // BenchmarkFloor measures what BenchmarkSpeed measures, with servers in holdfast's
-// place that promise nothing: one that answers at once, and a proxy that forwards
-// to three redis and answers when two have. What they reach is what the clients, a
-// server in Go and the stores leave room for on this machine; nothing that also
-// decides and keeps a journal reaches more.
+// place that promise nothing: one that answers at once, a proxy that forwards to three
+// redis and answers when two have, and both of them syncing what they grant to disk.
+// What they reach is what the clients, a plain server in Go, the stores and the disk
+// leave room for on this machine.
 func BenchmarkFloor(b *testing.B) {
 	var table strings.Builder
 	for _, f := range []struct {

@@ -26,8 +26,9 @@ import (
 type program struct {
 	t    testing.TB
 	args []string
-	dir  string // its data folder
-	addr string // where it listens; "" before the first start
+	env  []string // beside what the test has
+	dir  string   // its data folder
+	addr string   // where it listens; "" before the first start
 
 	cmd     *exec.Cmd
 	line    chan string // takes its start-up line
@@ -83,6 +84,7 @@ func (p *program) begin() {
 		addr = "127.0.0.1:0"
 	}
 	cmd := exec.Command(binary, append([]string{"serve", "--listen", addr, "--data-dir", p.dir}, p.args...)...)
+	cmd.Env = append(os.Environ(), p.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a panicking test cleans nothing up
 	logs := &log{}
 	cmd.Stderr = logs
