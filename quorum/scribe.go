@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"time"
 )
 
 // A scribe hands what the core writes to the journal: all that is queued together,
@@ -24,6 +25,7 @@ type scribe struct {
 	writing []record // taken from it, and not known to be written yet
 	spare   []record // empty: room for the next queue
 	written bool     // that is written, and nobody was told yet
+	wrote   Time     // when who waited for the last write was told
 	bytes   int      // of both
 	closing bool     // all that is queued is to be written now
 	failed  error    // the journal did: nothing is written any more
@@ -144,15 +146,21 @@ func (s *scribe) write(ctx context.Context) error {
 	}
 }
 
-// gatherMost is how many times the others are let run before something is written.
-const gatherMost = 4
+const (
+	gatherMost = 4                      // times that the others are let run before something is written
+	crowdGap   = 200 * time.Microsecond // from one write to the next, at most, while many want something written
+)
 
-// gather takes the mutex once those who could run have, and all their records are
-// queued. With few processors they could not run before the sync is over: each would
-// wait for a sync of its own, and all for one another.
+// gather takes the mutex. Of a crowd, it first lets run who can, so that all their
+// records are written together: with few processors they could not run before the sync
+// is over, each would wait for a sync of its own, and all for one another. Who is alone
+// waits for nobody.
 func (s *scribe) gather() {
 	mu := &s.keeper.mu
 	mu.Lock()
+	if !s.written && s.keeper.opts.Clock.Now().Sub(s.wrote) > crowdGap {
+		return
+	}
 	for range gatherMost {
 		n := len(s.queue)
 		mu.Unlock()
@@ -242,7 +250,7 @@ func nextRecords(queue, spare []record) (next, rest []record) {
 func (s *scribe) wroteLocked() {
 	now := s.keeper.opts.Clock.Now()
 	batch := s.writing
-	s.writing, s.written = nil, false
+	s.writing, s.written, s.wrote = nil, false, now
 	for _, r := range batch {
 		s.bytes -= r.size()
 	}
