@@ -239,7 +239,7 @@ func speedEmbeddedMultiplexed(b *testing.B) []result {
 }
 
 // speedOneProcessor is for containers that have one: there a sync keeps all others from
-// running, unless it is for many of them.
+// running, so it had better be for many of them.
 func speedOneProcessor(b *testing.B) []result {
 	with := func(processors int) *program {
 		p := newHoldfast(b)

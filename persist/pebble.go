@@ -26,9 +26,9 @@ func (e *engine) options(fs vfs.FS) *pebble.Options {
 		// much goes into a table below as would of larger ones.
 		MemTableSize:          2 << 20,
 		L0CompactionThreshold: 8,
-		// A few of them and a deep level 0, so that a burst does not stall.
-		MemTableStopWritesThreshold: 4,
-		L0StopWritesThreshold:       24,
+		// Some of them and a deep level 0, so that a burst does not stall.
+		MemTableStopWritesThreshold: 8,
+		L0StopWritesThreshold:       48,
 		CacheSize:                   8 << 20,
 		MaxOpenFiles:                256,
 		Logger:                      e,

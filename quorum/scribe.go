@@ -26,6 +26,7 @@ type scribe struct {
 	spare   []record // empty: room for the next queue
 	written bool     // that is written, and nobody was told yet
 	wrote   Time     // when who waited for the last write was told
+	lone    Time     // before that nobody is let run first
 	bytes   int      // of both
 	closing bool     // all that is queued is to be written now
 	failed  error    // the journal did: nothing is written any more
@@ -149,28 +150,46 @@ func (s *scribe) write(ctx context.Context) error {
 const (
 	gatherMost = 4                      // times that the others are let run before something is written
 	crowdGap   = 200 * time.Microsecond // from one write to the next, at most, while many want something written
+	turnMost   = 200 * time.Microsecond // that the others may take for each record that comes of it
+	loneTime   = time.Second            // for which nobody is let run after they took more
 )
 
-// gather takes the mutex. Of a crowd, it first lets run who can, so that all their
-// records are written together: with few processors they could not run before the sync
-// is over, each would wait for a sync of its own, and all for one another. Who is alone
-// waits for nobody.
+// gather takes the mutex. If there is something to write, and there is a crowd, it first
+// lets run who can, so that all their records are written together: with few processors
+// they could not run before the sync is over, each would wait for a sync of its own, and
+// all for one another. Who locks now and then waits for nobody; nor does a crowd, for
+// what takes the processors for long, such as scripts.
 func (s *scribe) gather() {
-	mu := &s.keeper.mu
+	mu, clock := &s.keeper.mu, s.keeper.opts.Clock
 	mu.Lock()
-	if !s.written && s.keeper.opts.Clock.Now().Sub(s.wrote) > crowdGap {
-		return
-	}
 	for range gatherMost {
+		now := clock.Now()
+		crowd := s.written || now.Sub(s.wrote) <= crowdGap
+		if !s.due || s.busyLocked() || !crowd || now < s.lone {
+			return
+		}
 		n := len(s.queue)
 		mu.Unlock()
 		runtime.Gosched()
 		mu.Lock()
+		end := clock.Now()
+		if !worthwhile(len(s.queue)-n, end.Sub(now)) {
+			s.lone = end.Add(loneTime)
+		}
 		if len(s.queue) == n {
 			return
 		}
 	}
 }
+
+// worthwhile reports whether it was no loss to let others run for so long, of which so
+// many records came.
+func worthwhile(came int, took time.Duration) bool {
+	return took <= max(time.Duration(came), 2)*turnMost
+}
+
+// busyLocked reports whether something is being written.
+func (s *scribe) busyLocked() bool { return len(s.writing) > 0 && !s.written }
 
 // commit hands a batch to the journal, if it is one. With all it is synced in any
 // case: the last ones are not left to chance.

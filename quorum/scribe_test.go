@@ -24,30 +24,51 @@ func (c *clerk) Commit(records []quorum.Record, sync bool) error {
 	return c.paper.Commit(records, sync)
 }
 
+// An immortal is a clerk that is told of each sync, and never dies.
+type immortal struct{ *clerk }
+
+func (i immortal) Start(records []quorum.Record, done func()) error {
+	err := i.Commit(records, true)
+	done()
+	return err
+}
+
+func (immortal) Died() <-chan struct{} { return nil }
+func (immortal) Why() error            { return nil }
+
 func TestOneProcessorSyncsTogetherWhatIsAskedTogether(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	synctest.Test(t, func(t *testing.T) {
-		const clients = 64
-		var j *clerk
-		h := openHouse(t, 0, func(h *house, o *quorum.Options) {
-			j = &clerk{paper: h.journal}
-			o.Journal = j
+	for name, journal := range map[string]func(*clerk) quorum.Journal{
+		"a journal that may die": func(c *clerk) quorum.Journal { return immortal{c} },
+		"any other":              func(c *clerk) quorum.Journal { return c },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { syncsTogether(t, journal) })
 		})
-		// Its deadline is the next thing that is due: the clients wake the scribe and nobody else.
-		h.takes(0, acquiring("first", "token", 100*time.Millisecond), quorum.Changed)
-		before := j.commits.Load()
-		for i := range clients {
-			go func() {
-				if got := h.keeper.Do(acquiring(fmt.Sprint("lock", i), "token", time.Minute)); got.Outcome != quorum.Changed {
-					t.Errorf("client %d got %+v, want its lock", i, got)
-				}
-			}()
-		}
-		synctest.Wait()
-		if got := j.commits.Load() - before; got > clients/8 {
-			t.Errorf("%d commits for %d clients that asked at the same time, want few", got, clients)
-		}
+	}
+}
+
+func syncsTogether(t *testing.T, journal func(*clerk) quorum.Journal) {
+	const clients = 64
+	var j *clerk
+	h := openHouse(t, 0, func(h *house, o *quorum.Options) {
+		j = &clerk{paper: h.journal}
+		o.Journal = journal(j)
 	})
+	// Its deadline is the next thing that is due: the clients wake the scribe and nobody else.
+	h.takes(0, acquiring("first", "token", 100*time.Millisecond), quorum.Changed)
+	before := j.commits.Load()
+	for i := range clients {
+		go func() {
+			if got := h.keeper.Do(acquiring(fmt.Sprint("lock", i), "token", time.Minute)); got.Outcome != quorum.Changed {
+				t.Errorf("client %d got %+v, want its lock", i, got)
+			}
+		}()
+	}
+	synctest.Wait()
+	if got := j.commits.Load() - before; got > clients/8 {
+		t.Errorf("%d commits for %d clients that asked at the same time, want few", got, clients)
+	}
 }
 
 func TestTheEndOfALeaseIsWrittenWithWhatIsSyncedNext(t *testing.T) {
