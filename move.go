@@ -52,8 +52,9 @@ func takeUp(ctx context.Context, journal *persist.Journal, c conf.Config, stores
 		if err != nil {
 			return err
 		}
-		if past.Limit = max(past.Limit, m.mark); m.mark > 0 {
-			if err := journal.Commit([]quorum.Record{{Limit: past.Limit}}, true); err != nil {
+		if next := m.above(past.Limit); next > past.Limit {
+			past.Limit = next
+			if err := journal.Commit([]quorum.Record{{Limit: next}}, true); err != nil {
 				return err
 			}
 		}
@@ -173,6 +174,15 @@ func (m *move) learn(pages []page) {
 			}
 		}
 	}
+}
+
+// above returns where numbers go on that went as far as limit.
+func (m *move) above(limit quorum.Number) quorum.Number {
+	limit = max(limit, m.mark)
+	if len(m.was.Peers) > 0 && len(m.now.Peers) == 0 {
+		return quorum.Beyond(limit)
+	}
+	return limit
 }
 
 // replace puts line in the place of our own in every book that could be read, and

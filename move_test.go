@@ -174,6 +174,28 @@ func TestAStoppedGroupMovesOneByOne(t *testing.T) {
 	})
 }
 
+func TestWhoeverLeavesThePeersGoesOnFarAboveTheirNumbers(t *testing.T) {
+	high, low := quorum.MakeNumber(5000, 0), quorum.MakeNumber(4000, 0)
+	for _, c := range []struct {
+		what        string
+		was, now    []string
+		limit, mark quorum.Number
+		want        quorum.Number
+	}{
+		{"alone before and after", nil, nil, high, low, high},
+		{"the old books show more", nil, nil, low, high, high},
+		{"with the peers", []string{"a"}, []string{"a"}, low, high, high},
+		{"peers are new", nil, []string{"a"}, high, low, high},
+		{"without them", []string{"a"}, nil, high, low, quorum.Beyond(high)},
+		{"without them, and the books show more", []string{"a"}, nil, low, high, quorum.Beyond(high)},
+	} {
+		m := move{was: configuration{Peers: c.was}, now: configuration{Peers: c.now}, mark: c.mark}
+		if got := m.above(c.limit); got != c.want {
+			t.Errorf("%s: numbers go on at %v, want %v", c.what, got, c.want)
+		}
+	}
+}
+
 func TestTheConfigurationIsKeptAndItsStoresFound(t *testing.T) {
 	j := openMemory(t, vfs.NewMem())
 	if err := j.SetLabel("b"); err != nil {

@@ -42,6 +42,7 @@ type Op struct {
 	other int // how many of the other possible leases it was shown, see Core.showOther
 	// looked: it was shown what the stores have, and not just what the table has.
 	looked bool
+	late   bool       // it looked anew for answers from before others', see beforeItEnded
 	doubts bool       // with peers: it is to look there before it decides again
 	parted []*attempt // those that were refused though some store may have acted on them
 	gone   bool       // the client hung up

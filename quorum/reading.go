@@ -133,7 +133,9 @@ func (c *Core) endRead(now Time, r *reading) {
 		answers := r.answers[p*n : (p+1)*n]
 		lease, plain, err := c.found(now, name, r.gone[p], answers)
 		undoing := slices.ContainsFunc(answers, func(a answer) bool { return a.err == errUndoing })
-		if !plain || err != nil && undoing && r.op.tries < undoLooks {
+		late := err == nil && lease == nil && c.peered() && !r.op.late && beforeItEnded(answers, r.gone[p])
+		if !plain || late || err != nil && undoing && r.op.tries < undoLooks {
+			r.op.late = r.op.late || late
 			c.again(now, r.op)
 			return
 		}
@@ -146,6 +148,24 @@ func (c *Core) endRead(now Time, r *reading) {
 	}
 	r.op.view.Now = now
 	c.decide(now, r.op)
+}
+
+// beforeItEnded reports whether a store that has nothing said so before another one said
+// that a lease had ended: that may have gone on in another version, and be in both by
+// now. A look is taken anew for that once; then the answers are as of one moment, or as
+// good as.
+func beforeItEnded(answers []answer, gone Number) bool {
+	for _, told := range answers {
+		if !told.in || told.err != nil || told.gone < gone {
+			continue
+		}
+		if slices.ContainsFunc(answers, func(a answer) bool {
+			return a.in && a.err == nil && a.copy == nil && a.gone < gone && a.when < told.when
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // foreign returns the lease that the stores' answers show: the copy that may

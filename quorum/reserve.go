@@ -56,6 +56,12 @@ func (c *Core) reserveMost() uint64 {
 // it wrote that.
 func Above(mark Number) Number { return mark + perLine<<authorBits }
 
+// Beyond returns a number above all that peers may have used whom we have not heard of,
+// for somebody who leaves them for good: their books may have forgotten what they used,
+// and other stores know nothing of it. With peers that stay nobody may go so far ahead,
+// since they may not hear of it.
+func Beyond(n Number) Number { return n + 16*perLine<<authorBits }
+
 // Reserve asks the journal for numbers if fewer than half a reserve are left.
 func (c *Core) Reserve() {
 	if c.dead == nil && c.asked <= c.limit && c.count+c.reserve()/2 > c.limit.Count() {

@@ -317,6 +317,43 @@ func TestALookIsTakenAnewWhileALockIsChanging(t *testing.T) {
 	}
 }
 
+func TestALookIsTakenAnewIfALeaseMayHaveGoneOnMeanwhile(t *testing.T) {
+	g := newGroup(t, 3)
+	old := peersLease("a", 5000)
+	next := &Copy{Value: old.Value, Fence: old.Fence, Version: MakeNumber(5010, 3)}
+	g.place("orders", old, time.Minute, 0, 1)
+	var got *Lease
+	op := g.submit(looking("orders", func(l *Lease) { got = l }))
+	g.turn(2) // which has nothing
+	g.pass(time.Millisecond)
+	g.place("orders", next, time.Minute, 0, 2)
+	g.stores[1].do(g.now, Request{Name: "orders", Prev: old, Gone: groupTTL})
+	g.turn(1) // which has nothing any more
+	g.rest()
+	g.ends(op, Unchanged)
+	if got == nil || got.Version != next.Version {
+		t.Errorf("shown %+v, want the lease as it goes on in stores 0 and 2", got)
+	}
+}
+
+func TestALookAtALockThatWasReleasedEnds(t *testing.T) {
+	g := newGroup(t, 3)
+	old := peersLease("a", 5000)
+	g.place("orders", old, time.Minute, 1)
+	g.stores[1].do(g.now, Request{Name: "orders", Prev: old, Gone: groupTTL})
+	op := g.submit(looking("orders", func(l *Lease) {
+		if l != nil {
+			t.Errorf("shown %+v, want none", l)
+		}
+	}))
+	for range 3 {
+		g.turn(2)
+		g.pass(time.Millisecond)
+		g.turn(1)
+	}
+	g.ends(op, Unchanged)
+}
+
 func TestAStoreThatIsNotWholeSaysNothingOfALock(t *testing.T) {
 	g := newGroup(t, 3)
 	g.core.Vanished(g.now, 0, "")

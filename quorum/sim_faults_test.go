@@ -181,7 +181,11 @@ func (w *world) move() {
 		if !MayMove(left, len(old), w.cfg.Need) {
 			since = w.now
 		}
-		return w.now.Sub(since) > 3*beatEvery
+		if w.now.Sub(since) <= 3*beatEvery {
+			return false
+		}
+		first.disk.limit = Beyond(first.disk.limit)
+		return true
 	}
 	w.crash(first)
 	for _, n := range w.nodes[1:] {
