@@ -95,19 +95,41 @@ type floorServer struct {
 // A floorDisk is a file to which what is granted is written and synced, all that has
 // queued up while the last batch was.
 type floorDisk struct {
-	file  *os.File
-	wake  sync.Cond
-	queue []*floorOp
-	ended bool
+	floorQueue
+	file *os.File
+}
+
+// A floorQueue is what somebody works off, all of it at a time.
+type floorQueue struct {
+	wake sync.Cond // with the server's mutex, which guards what follows
+	ops  []*floorOp
+	over bool
+}
+
+// take waits for ops, and puts those that come meanwhile into spare. There are none
+// once the queue is over.
+func (q *floorQueue) take(spare []*floorOp) (batch []*floorOp) {
+	q.wake.L.Lock()
+	defer q.wake.L.Unlock()
+	for len(q.ops) == 0 && !q.over {
+		q.wake.Wait()
+	}
+	batch, q.ops = q.ops, spare[:0]
+	return batch
+}
+
+func (q *floorQueue) end() {
+	q.wake.L.Lock()
+	defer q.wake.L.Unlock()
+	q.over = true
+	q.wake.Signal()
 }
 
 // A floorLane forwards to one store what has queued up while the last batch was
 // under way.
 type floorLane struct {
-	conn  net.Conn
-	wake  sync.Cond
-	queue []*floorOp
-	ended bool
+	floorQueue
+	conn net.Conn
 }
 
 // A floorOp is a SET or a release under way.
@@ -154,10 +176,7 @@ func startFloor(b *testing.B, stores []*store, syncs bool) *floorServer {
 		f.lanes = append(f.lanes, l)
 		wg.Go(func() { f.forward(l) })
 		b.Cleanup(func() {
-			f.mu.Lock()
-			l.ended = true
-			l.wake.Signal()
-			f.mu.Unlock()
+			l.end()
 			conn.Close()
 		})
 	}
@@ -189,7 +208,6 @@ func (f *floorServer) startDisk(b *testing.B, wg *sync.WaitGroup) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { file.Close() })
 	if _, err := file.Write(make([]byte, floorFile)); err != nil {
 		b.Fatal(err)
 	}
@@ -200,16 +218,12 @@ func (f *floorServer) startDisk(b *testing.B, wg *sync.WaitGroup) {
 	d.wake.L = &f.mu
 	f.disk = d
 	wg.Go(func() {
+		defer file.Close()
 		if err := f.write(d); err != nil {
 			b.Error(err)
 		}
 	})
-	b.Cleanup(func() {
-		f.mu.Lock()
-		d.ended = true
-		d.wake.Signal()
-		f.mu.Unlock()
-	})
+	b.Cleanup(d.end)
 }
 
 // write syncs batches until the disk is ended.
@@ -217,13 +231,7 @@ func (f *floorServer) write(d *floorDisk) error {
 	var batch []*floorOp
 	out, at := []byte(nil), int64(0)
 	for {
-		f.mu.Lock()
-		for len(d.queue) == 0 && !d.ended {
-			d.wake.Wait()
-		}
-		batch, d.queue = d.queue, batch[:0]
-		f.mu.Unlock()
-		if len(batch) == 0 {
+		if batch = d.take(batch); len(batch) == 0 {
 			return nil
 		}
 		out = out[:0]
@@ -326,16 +334,16 @@ func (f *floorServer) push(c *floorClient, ops []*floorOp) {
 	if d := f.disk; d != nil {
 		for _, op := range ops {
 			if op.set {
-				d.queue = append(d.queue, op)
+				d.ops = append(d.ops, op)
 			}
 		}
-		if len(d.queue) > 0 {
+		if len(d.ops) > 0 {
 			d.wake.Signal()
 		}
 	}
 	now := f.decided(c.due[0])
 	for _, l := range f.lanes {
-		l.queue = append(l.queue, ops...)
+		l.ops = append(l.ops, ops...)
 		l.wake.Signal()
 	}
 	f.mu.Unlock()
@@ -349,13 +357,7 @@ func (f *floorServer) forward(l *floorLane) {
 	var batch []*floorOp
 	out, in := []byte(nil), make([]byte, 64<<10)
 	for {
-		f.mu.Lock()
-		for len(l.queue) == 0 && !l.ended {
-			l.wake.Wait()
-		}
-		batch, l.queue = l.queue, batch[:0]
-		f.mu.Unlock()
-		if len(batch) == 0 {
+		if batch = l.take(batch); len(batch) == 0 {
 			return
 		}
 		out = out[:0]

@@ -1,0 +1,130 @@
+package quorum
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestADenialLooksIntoTheStoresFirst(t *testing.T) {
+	g := newGroup(t, 3)
+	lease := g.holds("orders", "token", groupTTL/2)
+	op := g.submit(acquiring("other", time.Second, "orders"))
+	for i := range 3 {
+		if asks := g.asked[i]; len(asks) != 1 || asks[0].Action != Read || !asks[0].Heed {
+			t.Fatalf("store %d is asked %v before our table denies, want a look for the copy and its notice", i, asks)
+		}
+	}
+	g.waits(op, "no store has answered")
+	g.rest()
+	g.ends(op, Unchanged)
+
+	// A peer's client releases it: the notices, and then the copies.
+	for i := range 3 {
+		g.stores[i].do(g.now, Request{Name: "orders", Prev: lease.Copy(), OrNone: true, Gone: groupTTL})
+	}
+	op = g.submit(acquiring("other", time.Second, "orders"))
+	g.rest()
+	if got := g.ends(op, Changed).Leases[0]; got.Fence <= lease.Fence {
+		t.Errorf("fence %v, want one above %v", got.Fence, lease.Fence)
+	}
+}
+
+func TestAFreeLockIsAskedForWithoutALook(t *testing.T) {
+	g := newGroup(t, 3)
+	g.submit(acquiring("token", time.Second, "orders"))
+	if ask := g.asked[0][0]; ask.Action != Swap || ask.Prev != nil || ask.OrNone || !ask.Mark {
+		t.Errorf("store 0 is asked %s, want the lock taken if it is free there, under a new number", showAsk(ask))
+	}
+}
+
+func TestALookIsTakenAnewWhileALockIsChanging(t *testing.T) {
+	g := newGroup(t, 3)
+	g.place("orders", peersLease("a", 5000), time.Minute, 0)
+	g.place("orders", peersLease("b", 5001), time.Minute, 1)
+	var got *Lease
+	op := g.submit(looking("orders", func(l *Lease) { got = l }))
+	g.turn(0, 1, 2)
+	g.waits(op, "neither has a quorum, and together they do")
+	g.place("orders", peersLease("a", 5000), time.Minute, 1)
+	g.rest()
+	g.ends(op, Unchanged)
+	if got == nil || string(got.Value) != "a" || !got.Foreign {
+		t.Errorf("shown %+v, want the lease of the peer", got)
+	}
+
+	g.place("parcels", peersLease("a", 5000), time.Minute, 0)
+	g.place("parcels", peersLease("b", 5001), time.Minute, 1)
+	op = g.submit(looking("parcels", func(*Lease) {}))
+	for range 50 {
+		g.pass(g.core.cfg.Timeout / 100)
+		g.turn(0, 1, 2)
+	}
+	g.waits(op, "half the time is over that a vote may take")
+	for range 51 {
+		g.pass(g.core.cfg.Timeout / 100)
+		g.turn(0, 1, 2)
+	}
+	if r := g.ends(op, Failed); !errors.Is(r.Err, ErrStale) {
+		t.Errorf("error %v, want it given up as changing", r.Err)
+	}
+}
+
+func TestALookIsTakenAnewIfALeaseMayHaveGoneOnMeanwhile(t *testing.T) {
+	g := newGroup(t, 3)
+	old := peersLease("a", 5000)
+	next := &Copy{Value: old.Value, Fence: old.Fence, Version: MakeNumber(5010, 3)}
+	g.place("orders", old, time.Minute, 0, 1)
+	var got *Lease
+	op := g.submit(looking("orders", func(l *Lease) { got = l }))
+	g.turn(2) // which has nothing
+	g.pass(time.Millisecond)
+	g.place("orders", next, time.Minute, 0, 2)
+	g.stores[1].do(g.now, Request{Name: "orders", Prev: old, Gone: groupTTL})
+	g.turn(1) // which has nothing any more
+	g.rest()
+	g.ends(op, Unchanged)
+	if got == nil || got.Version != next.Version {
+		t.Errorf("shown %+v, want the lease as it goes on in stores 0 and 2", got)
+	}
+}
+
+func TestALookAtALockThatWasReleasedEnds(t *testing.T) {
+	g := newGroup(t, 3)
+	old := peersLease("a", 5000)
+	g.place("orders", old, time.Minute, 1)
+	g.stores[1].do(g.now, Request{Name: "orders", Prev: old, Gone: groupTTL})
+	op := g.submit(looking("orders", func(l *Lease) {
+		if l != nil {
+			t.Errorf("shown %+v, want none", l)
+		}
+	}))
+	for range 3 {
+		g.turn(2)
+		g.pass(time.Millisecond)
+		g.turn(1)
+	}
+	g.ends(op, Unchanged)
+}
+
+func TestAStoreThatIsNotWholeSaysNothingOfALock(t *testing.T) {
+	g := newGroup(t, 3)
+	g.core.Vanished(g.now, 0, "")
+	g.core.Vanished(g.now, 1, "")
+	op := g.submit(looking("orders", func(*Lease) {}))
+	g.rest()
+	if r := g.ends(op, Failed); !errors.Is(r.Err, ErrNoQuorum) ||
+		!strings.Contains(r.Err.Error(), "s0: its word does not count: our signature is not there yet; s1: its word") {
+		t.Errorf("error %v, want no quorum, and why for each store", r.Err)
+	}
+
+	g = newGroup(t, 3) // nor if it forgot while the answer was on its way
+	g.place("orders", peersLease("a", 5000), time.Minute, 0, 1, 2)
+	op = g.submit(looking("orders", func(*Lease) {}))
+	g.stores[0].simMemory, g.stores[1].simMemory = newMemory(), newMemory()
+	g.turn(0, 1, 2)
+	if r := g.ends(op, Failed); !errors.Is(r.Err, ErrNoQuorum) {
+		t.Errorf("error %v, want no quorum: two stores have no copy, and no signature of ours", r.Err)
+	}
+}
