@@ -34,6 +34,28 @@ func (a *attempt) ends() bool {
 	return true
 }
 
+// changes reports whether the attempt does anything to a lease that there is.
+func (a *attempt) changes() bool {
+	return slices.ContainsFunc(a.parts, func(p Part) bool { return p.Prev != nil || p.Drop })
+}
+
+// mayStand reports whether a quorum may have done what any part asks for.
+func (a *attempt) mayStand(need int) bool {
+	n := len(a.ballots) / len(a.parts)
+	for p, part := range a.parts {
+		may := 0
+		for _, b := range a.ballots[p*n : (p+1)*n] {
+			if !b.untouched() {
+				may++
+			}
+		}
+		if may >= need && !part.check {
+			return true
+		}
+	}
+	return false
+}
+
 // acted reports whether any store may have changed a lease that there was, or has
 // a notice now that it ended, which a release leaves where it is refused too.
 func (a *attempt) acted() bool {

@@ -379,16 +379,25 @@ func (c *Core) regroup(now Time, op *Op, more []string) {
 	c.start(now, op)
 }
 
-// again shows op the leases anew: what it was shown is not so any more. A peer may
-// take as long over a change as stores may take to vote, and many looks may fit into
-// that; but where no time passes between two, nothing else will be seen.
+// again shows op the leases anew: what it was shown is not so any more.
 func (c *Core) again(now Time, op *Op) {
-	const few, many = 16, 1024
-	if op.tries++; op.tries > few && (now == op.view.Now || now >= op.began.Add(c.cfg.Timeout)) || op.tries > many {
-		c.settle(op, Result{Outcome: Failed, Took: now.Sub(op.began), Err: fmt.Errorf("after %d tries: %w", op.tries-1, ErrStale)})
+	if c.triedEnough(now, op) {
+		c.settle(op, Result{Outcome: Failed, Took: now.Sub(op.began), Err: fmt.Errorf("after %d tries: %w", op.tries, ErrStale)})
 		return
 	}
+	op.tries++
 	c.begin(now, op)
+}
+
+// fewTries is how often an op is shown the leases anew however little time passes.
+const fewTries = 16
+
+// triedEnough reports whether to look anew will not help. A peer may take as long over a
+// change as stores may take to vote, and many looks may fit into that; but where no time
+// passes between two, nothing else will be seen.
+func (c *Core) triedEnough(now Time, op *Op) bool {
+	const many = 1024
+	return op.tries >= fewTries && (now == op.view.Now || now >= op.began.Add(c.cfg.Timeout)) || op.tries >= many
 }
 
 // settle ends a running op and lets those behind it go.

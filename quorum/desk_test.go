@@ -113,6 +113,14 @@ func (d *desk) mute(stores ...int) {
 	}
 }
 
+// unreached has requests not even leave for stores.
+func (d *desk) unreached(stores ...int) {
+	d.t.Helper()
+	for _, store := range stores {
+		d.answer(store, Vote{Err: errLost, Unsent: true})
+	}
+}
+
 // sync lets everything that is written by now reach the disk.
 func (d *desk) sync() {
 	batch := d.written

@@ -128,3 +128,42 @@ func TestAStoreThatIsNotWholeSaysNothingOfALock(t *testing.T) {
 		t.Errorf("error %v, want no quorum: two stores have no copy, and no signature of ours", r.Err)
 	}
 }
+
+// Whoever released it leaves the notice, and takes the copy out in a second step.
+func TestALookWaitsForWhatIsBeingTakenOut(t *testing.T) {
+	for what, stores := range map[string]struct{ told, has []int }{
+		"one store has the notice, another one the copy": {[]int{0}, []int{1}},
+		"a store has both": {[]int{0, 1}, []int{1}},
+	} {
+		for _, crashed := range []bool{false, true} {
+			g := newGroup(t, 3)
+			old := peersLease("a", 5000)
+			for _, i := range stores.told {
+				g.stores[i].do(g.now, Request{Name: "orders", Prev: old, OrNone: true, Gone: groupTTL})
+			}
+			g.place("orders", old, time.Minute, stores.has...)
+			op := g.submit(seeing(acquiring("token", groupTTL/2, "orders")))
+			g.turn(0, 1, 2)
+			if got := doing(g.asked[1], whyVote); len(got) > 0 {
+				t.Fatalf("%s: store 1 is asked %s, want the end of the lease waited for", what, showAsk(got[0]))
+			}
+			if !crashed {
+				g.stores[1].do(g.now, Request{Name: "orders", Prev: old, OrNone: true, Gone: groupTTL})
+				g.turn(0, 1, 2)
+			} else {
+				g.pass(g.core.cfg.Timeout / 16)
+				g.turn(0, 1, 2)
+				if got := doing(g.asked[1], whyVote); len(got) > 0 {
+					t.Errorf("%s: store 1 is asked %s, want the end of the lease waited for", what, showAsk(got[0]))
+				}
+				g.pass(g.core.cfg.Timeout / 16)
+				g.turn(0, 1, 2)
+			}
+			if got := doing(g.asked[1], whyVote); len(got) == 0 {
+				t.Errorf("%s, crashed %t: store 1 is not asked for the lock", what, crashed)
+			}
+			g.rest()
+			g.ends(op, Changed)
+		}
+	}
+}

@@ -1,6 +1,9 @@
 package quorum
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // An Op is one thing a client wants done to some locks, as the [Core] sees it:
 // it waits until no other op is under way on any of its names, looks at the
@@ -43,6 +46,8 @@ type Op struct {
 	// looked: it was shown what the stores have, and not just what the table has.
 	looked bool
 	late   bool       // it looked anew for answers from before others', see beforeItEnded
+	ending Number     // the latest notice by which it saw a lock end that not all stores had yet
+	endsBy Time       // until then it waits for those
 	doubts bool       // with peers: it is to look there before it decides again
 	parted []*attempt // those that were refused though some store may have acted on them
 	gone   bool       // the client hung up
@@ -83,6 +88,16 @@ func (v *View) ended(name string, found *Copy) bool {
 		}
 	}
 	return false
+}
+
+// showed reports whether a copy is of a lease that was shown, in that version.
+func (v *View) showed(name string, found *Copy) bool {
+	i := slices.Index(v.names, name)
+	if i < 0 || found == nil {
+		return false
+	}
+	same := func(l *Lease) bool { return l != nil && l.Copy().Equal(found) }
+	return same(v.found[i]) || v.first != nil && same(v.first[i]) || v.rivals != nil && slices.ContainsFunc(v.rivals[i], same)
 }
 
 // doubt notes what the lease of the i-th name may be just as well.

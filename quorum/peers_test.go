@@ -240,37 +240,6 @@ func TestALockThatSomebodyTookMeanwhileIsHeld(t *testing.T) {
 	}
 }
 
-func TestAVoteThatWasSplitIsNoOutage(t *testing.T) {
-	for what, c := range map[string]struct {
-		gaveUp bool
-		want   Outcome
-	}{
-		"the peer may have it": {false, Unchanged}, // who sees a holder asks for nothing
-		"the peer gave it up":  {true, Changed},
-	} {
-		g := newGroup(t, 3)
-		op := g.submit(acquiring("token", groupTTL/2, "orders"))
-		g.land(g.send(0))
-		g.place("orders", peersLease("theirs", 5000), groupTTL/2, 1)
-		g.mute(2)
-		g.turn(1)
-		g.waits(op, what+": each of two has one store, and two answer")
-		if c.gaveUp {
-			delete(g.stores[1].copies, "orders")
-		}
-		for range 4 {
-			g.turn(0, 1)
-			if len(g.asked[2]) > 0 {
-				g.mute(2)
-			}
-		}
-		g.ends(op, c.want)
-		if want := map[bool]string{true: "token", false: "theirs"}[c.gaveUp]; g.at(1, "orders") != want {
-			t.Errorf("%s: store 1 has %q, want %q", what, g.at(1, "orders"), want)
-		}
-	}
-}
-
 func TestAnOpThatWasRefusedLooksIntoTheStoresBeforeItTriesAgain(t *testing.T) {
 	for what, op := range map[string]*Op{
 		"an extension": extending("orders", "token", groupTTL/2),

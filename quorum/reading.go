@@ -133,9 +133,8 @@ func (c *Core) endRead(now Time, r *reading) {
 		answers := r.answers[p*n : (p+1)*n]
 		lease, plain, err := c.found(now, name, r.gone[p], answers)
 		undoing := slices.ContainsFunc(answers, func(a answer) bool { return a.err == errUndoing })
-		late := err == nil && lease == nil && c.peered() && !r.op.late && beforeItEnded(answers, r.gone[p])
-		if !plain || late || err != nil && undoing && r.op.tries < undoLooks {
-			r.op.late = r.op.late || late
+		free := plain && err == nil && lease == nil
+		if !plain || free && c.isEnding(now, r.op, answers, r.gone[p]) || err != nil && undoing && r.op.tries < undoLooks {
 			c.again(now, r.op)
 			return
 		}
@@ -148,6 +147,18 @@ func (c *Core) endRead(now Time, r *reading) {
 	}
 	r.op.view.Now = now
 	c.decide(now, r.op)
+}
+
+// isEnding reports whether op should look anew at a lock that is free by what it sees.
+func (c *Core) isEnding(now Time, op *Op, answers []answer, gone Number) bool {
+	if !c.peered() || gone == 0 {
+		return false
+	}
+	if !op.late && beforeItEnded(answers, gone) {
+		op.late = true
+		return true
+	}
+	return c.endsNow(now, op, answers, gone)
 }
 
 // beforeItEnded reports whether a store that has nothing said so before another one said
@@ -166,6 +177,33 @@ func beforeItEnded(answers []answer, gone Number) bool {
 		}
 	}
 	return false
+}
+
+// endsNow reports whether a store still has what has ended, and whoever ended it may be
+// about to take it out there: too few stores have the notice yet, or that one has it and
+// takes the copy out in a second step. Who took the lock before that would have the other
+// find somebody else's lease in a store where it was to end its own, and not know whether
+// that had been handed on before. But the other may have crashed: it is waited for in vain.
+func (c *Core) endsNow(now Time, op *Op, answers []answer, gone Number) bool {
+	told, has, next := 0, false, false
+	for _, a := range answers {
+		if !a.in || a.err != nil {
+			continue
+		}
+		if a.gone >= gone {
+			told++
+		}
+		if a.copy != nil && a.ended(gone) {
+			has, next = true, next || a.ended(a.gone)
+		}
+	}
+	if !has || told >= c.cfg.Need && !next {
+		return false
+	}
+	if op.ending != gone {
+		op.ending, op.endsBy = gone, now.Add(c.cfg.Timeout/8)
+	}
+	return now < op.endsBy && !c.triedEnough(now, op)
 }
 
 // foreign returns the lease that the stores' answers show: the copy that may

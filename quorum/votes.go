@@ -211,12 +211,11 @@ func (c *Core) judge(now Time, a *attempt) {
 		// it, and nobody waits for the lock by it.
 	case held >= 0:
 		a.retry = c.outrun(a)
-		if a.retry && !a.confirms && a.acted() {
-			a.op.parted = append(a.op.parted, a)
-		}
+		c.part(a)
 		c.lose(now, a, Result{Outcome: Held})
 	case mute >= 0:
-		a.retry = c.split(a, mute)
+		a.retry = c.split(now, a, mute)
+		c.part(a)
 		c.lose(now, a, Result{Outcome: Failed, Err: c.noQuorum(a, mute)})
 	case won && (a.onDisk || c.breaks&breakJournalFirst != 0):
 		c.win(now, a)
@@ -270,15 +269,35 @@ func (c *Core) outrun(a *attempt) bool {
 	return false
 }
 
-// split reports whether an attempt to have a free lock lost on part p because a
-// peer wanted it at the same moment: enough stores answered, and each of the two
-// got some. A look into the stores tells whether the other one has it now. Without
-// one, an error would say that too few stores are there.
-func (c *Core) split(a *attempt, p int) bool {
-	if !c.peered() || slices.ContainsFunc(a.parts, func(part Part) bool { return part.Prev != nil || part.Drop }) {
+// part notes an attempt that will be made anew, and that some store may have acted on.
+func (c *Core) part(a *attempt) {
+	if a.retry && !a.confirms && a.acted() {
+		a.op.parted = append(a.op.parted, a)
+	}
+}
+
+// split reports whether an attempt lost on part p because a peer wanted something else
+// of the lock at the same moment: enough stores answered, and each of the two got some.
+// A look into the stores tells what has become of it, if what is in the way is not what
+// the op was shown there all along. Without one, an error would say that too few stores
+// are there; but it must come once so many looks have not helped.
+//
+// A change that silent stores may have given a quorum is not made anew: others may have
+// gone on from it, and nothing that is to be seen by now need be of it.
+func (c *Core) split(now Time, a *attempt, p int) bool {
+	op, n := a.op, len(c.stores)
+	ballots := a.ballots[p*n : (p+1)*n]
+	switch {
+	case !c.peered(), a.counts[p].Granted+a.counts[p].Refused < c.cfg.Need:
+		return false
+	case op.tries > 0 && (c.triedEnough(now, op) || now >= op.began.Add(c.cfg.Timeout)):
+		return false
+	case a.changes() && a.mayStand(c.cfg.Need):
 		return false
 	}
-	return a.counts[p].Refused > 0 && a.counts[p].Granted+a.counts[p].Refused >= c.cfg.Need
+	return slices.ContainsFunc(ballots, func(b ballot) bool {
+		return b.vote == Refused && (b.stale || !op.view.showed(a.parts[p].Name, b.found))
+	})
 }
 
 // hopeless returns an error if so many stores are down that no vote can be won:

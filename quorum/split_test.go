@@ -1,0 +1,141 @@
+package quorum
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestAVoteThatWasSplitIsNoOutage(t *testing.T) {
+	for what, c := range map[string]struct {
+		gaveUp bool
+		want   Outcome
+	}{
+		"the peer may have it": {false, Unchanged}, // who sees a holder asks for nothing
+		"the peer gave it up":  {true, Changed},
+	} {
+		g := newGroup(t, 3)
+		op := g.submit(acquiring("token", groupTTL/2, "orders"))
+		g.land(g.send(0))
+		g.place("orders", peersLease("theirs", 5000), groupTTL/2, 1)
+		g.mute(2)
+		g.turn(1)
+		g.waits(op, what+": each of two has one store, and two answer")
+		if c.gaveUp {
+			delete(g.stores[1].copies, "orders")
+		}
+		for range 4 {
+			g.turn(0, 1)
+			if len(g.asked[2]) > 0 {
+				g.mute(2)
+			}
+		}
+		g.ends(op, c.want)
+		if want := map[bool]string{true: "token", false: "theirs"}[c.gaveUp]; g.at(1, "orders") != want {
+			t.Errorf("%s: store 1 has %q, want %q", what, g.at(1, "orders"), want)
+		}
+	}
+}
+
+// Of a list of holders that two peers change at once, each may get a store.
+func TestAChangeThatWasSplitIsMadeAnew(t *testing.T) {
+	for what, gaveUp := range map[string]bool{"the peer's was granted": false, "the peer's was undone": true} {
+		g := newGroup(t, 3)
+		list := g.peerHolds("ann", groupTTL)
+		joins := &Op{Names: []string{"orders"}, Decide: func(v *View) Plan {
+			lease, _ := v.Lease("orders")
+			return Plan{Parts: []Part{{Name: "orders", Prev: lease, Value: []byte(string(lease.Value) + " cat"), TTL: groupTTL}}}
+		}}
+		op := g.submit(seeing(joins))
+		g.turn(0, 1)
+		g.unreached(2) // the look
+		g.sync()
+		change := g.send(0)
+		rival := peersLease("ann bob", 5000)
+		g.stores[1].do(g.now, Request{Name: "orders", Prev: list, Next: rival, TTL: groupTTL, Mark: true})
+		g.land(change)
+		g.unreached(2)
+		g.turn(1)
+		g.sync()
+		g.waits(op, what+": each of two has one store, and two answer")
+		if gaveUp {
+			g.place("orders", list, groupTTL, 1)
+		} else {
+			g.turn(0) // the undo
+			g.stores[0].do(g.now, Request{Name: "orders", Prev: list, Next: rival, TTL: groupTTL, Mark: true})
+		}
+		for range 6 {
+			g.turn(0, 1)
+			for len(g.asked[2]) > 0 {
+				g.unreached(2)
+			}
+		}
+		g.ends(op, Changed)
+		if want := map[bool]string{true: "ann cat", false: "ann bob cat"}[gaveUp]; g.at(1, "orders") != want {
+			t.Errorf("%s: store 1 has %q, want %q", what, g.at(1, "orders"), want)
+		}
+	}
+}
+
+// As often as a rival is there anew; then it is told that the votes do not suffice.
+func TestAVoteThatIsSplitEachTimeIsTold(t *testing.T) {
+	g := newGroup(t, 3)
+	g.peerHolds("ann", groupTTL)
+	op := g.submit(seeing(handingOver("orders", "ann", "cat", groupTTL)))
+	looks := 0
+	for over := false; !over; _, over = g.over(op) {
+		g.sync()
+		for _, ask := range g.asked[0] {
+			if ask.why == whyVote {
+				g.place("orders", peersLease("bob", 5001), groupTTL, 1)
+			} else if looks++; looks > 5*fewTries {
+				t.Fatalf("store 0 was asked %d times", looks)
+			} else if ask.why == whyRead {
+				g.place("orders", peersLease("ann", 5000), groupTTL, 1)
+			}
+		}
+		g.turn(0, 1)
+		for len(g.asked[2]) > 0 {
+			g.unreached(2)
+		}
+	}
+	if looks < fewTries {
+		t.Errorf("it was told after %d looks, want some more", looks)
+	}
+	if r := g.ends(op, Failed); !errors.Is(r.Err, ErrNoQuorum) || !strings.Contains(r.Err.Error(), "1 of 3 stores granted, 1 refused, 1 silent") {
+		t.Errorf("error %v, want how the votes stood", r.Err)
+	}
+}
+
+// What stands in the way of it is what it was shown: to look again would not help.
+func TestAVoteThatIsSplitByWhatWasSeenIsTold(t *testing.T) {
+	g := newGroup(t, 3)
+	list := g.peerHolds("ann", groupTTL)
+	g.place("orders", &Copy{Value: []byte("ann bob"), Fence: list.Fence, Version: MakeNumber(list.Version.Count()+1, 2)}, groupTTL, 1)
+	op := g.submit(seeing(handingOver("orders", "ann", "cat", groupTTL)))
+	g.turn(0, 1)
+	g.unreached(2) // the look
+	g.sync()
+	g.turn(0, 1)
+	g.unreached(2)
+	g.sync()
+	if r := g.ends(op, Failed); !errors.Is(r.Err, ErrNoQuorum) {
+		t.Errorf("error %v, want no quorum", r.Err)
+	}
+}
+
+// A silent store may have made it the lease, and others may have ended that by now.
+func TestASplitChangeThatASilentStoreMayHaveMadeIsTold(t *testing.T) {
+	g := newGroup(t, 3)
+	g.peerHolds("ann", groupTTL)
+	op := g.submit(seeing(handingOver("orders", "ann", "cat", groupTTL)))
+	g.turn(0, 1, 2) // the look
+	g.sync()
+	g.place("orders", peersLease("bob", 5001), groupTTL, 1)
+	g.turn(0, 1)
+	g.mute(2)
+	g.sync()
+	if r := g.ends(op, Failed); !errors.Is(r.Err, ErrNoQuorum) {
+		t.Errorf("error %v, want no quorum", r.Err)
+	}
+}
