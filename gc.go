@@ -13,8 +13,10 @@ import (
 // as is alive: that is next to nothing when there are few leases, so that it is
 // collected hundreds of times a second, and too much when there are a million.
 const (
-	garbageLeast = 32 << 20
-	garbageShare = 4 // one part of what is alive, beside that
+	garbageLeast = 16 << 20 // twice as much is slower by what the caches no longer hold
+	garbageShare = 4        // one part of what is alive, beside that
+
+	heapLeast = 4 << 20 // at GOGC=100 Go lets a heap grow to this, however little is alive; at others in proportion
 )
 
 // paceGC sets how much garbage there may be, now and after each collection. An
@@ -35,8 +37,8 @@ func adjustGC() {
 
 // garbagePercent returns the GOGC for a heap of which so many bytes are alive.
 func garbagePercent(live uint64) int {
-	live = max(live, 1<<20)
-	return int((garbageLeast + live/garbageShare) * 100 / live)
+	garbage := garbageLeast + live/garbageShare
+	return int(garbage * 100 / max(live, heapLeast))
 }
 
 // giveBack gives memory back to the system, until ctx is done, each time that

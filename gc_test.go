@@ -1,17 +1,34 @@
 package main
 
-import "testing"
+import (
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"testing"
+)
 
 // Garbage is collected seldom while little is alive, and costs little memory when
 // much is.
 func TestGarbageIsBounded(t *testing.T) {
 	for _, c := range []struct{ live, most uint64 }{
-		{0, 36 << 20}, {1 << 20, 36 << 20}, {32 << 20, 48 << 20}, {256 << 20, 112 << 20}, {4 << 30, 1100 << 20},
+		{0, 18 << 20}, {1 << 20, 18 << 20}, {4 << 20, 20 << 20}, {32 << 20, 32 << 20}, {256 << 20, 96 << 20}, {4 << 30, 1100 << 20},
 	} {
-		garbage := max(c.live, 1<<20) / 100 * uint64(garbagePercent(c.live))
+		percent := uint64(garbagePercent(c.live))
+		goal := max(c.live+c.live/100*percent, heapLeast/100*percent) // what Go makes of it
+		garbage := goal - c.live
 		if garbage > c.most || garbage < garbageLeast*9/10 {
 			t.Errorf("with %d bytes alive there may be %d of garbage, want %d to %d", c.live, garbage, garbageLeast, c.most)
 		}
+	}
+}
+
+func TestGoMakesOfItWhatIsMeant(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(garbagePercent(0)))
+	runtime.GC()
+	goal := []metrics.Sample{{Name: "/gc/heap/goal:bytes"}}
+	metrics.Read(goal)
+	if got := goal[0].Value.Uint64(); got < garbageLeast || got > 2*garbageLeast {
+		t.Errorf("the heap may grow to %d bytes while next to nothing is alive, want %d and little more", got, garbageLeast)
 	}
 }
 

@@ -200,7 +200,7 @@ func (c *Core) launch(now Time, a *attempt) {
 			c.ask(ask)
 		}
 	}
-	c.timed = append(c.timed, timed{deadline: now.Add(c.cfg.Timeout), attempt: a})
+	c.await(timed{deadline: now.Add(c.cfg.Timeout), attempt: a})
 }
 
 // request returns what every store is asked for part p.

@@ -208,3 +208,17 @@ func TestAStoreThatNeverCameUpIsTold(t *testing.T) {
 	d.core.Down(0, errLost)
 	d.happened("it was never there", "store.down")
 }
+
+// It would be gone through by each collection of garbage.
+func TestWhatIsOverIsLetGoBeforeItsTime(t *testing.T) {
+	d := newDesk(t, 3)
+	for range 100 {
+		d.hold("orders", "token", time.Minute)
+		d.submit(releasing("orders", "token"))
+		d.submit(looking("orders", func(*Lease) {}))
+		d.settle()
+	}
+	if n := len(d.core.timed); n > 2 {
+		t.Errorf("%d attempts and looks are kept until their deadline, want those of the last turn", n)
+	}
+}

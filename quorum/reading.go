@@ -55,7 +55,7 @@ func (c *Core) read(now Time, op *Op) {
 			c.ask(ask)
 		}
 	}
-	c.timed = append(c.timed, timed{deadline: now.Add(c.cfg.Timeout), reading: r})
+	c.await(timed{deadline: now.Add(c.cfg.Timeout), reading: r})
 	c.readEnough(now, r)
 }
 

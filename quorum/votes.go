@@ -335,6 +335,17 @@ func (c *Core) noQuorum(a *attempt, p int) error {
 	return c.quorumError("change", a.parts[p].Name, a.counts[p], why)
 }
 
+// await has something given up at its deadline. What is over by now is let go: with
+// thousands of changes a second, all those of the last quarter of a second would be kept
+// for nothing, and gone through by each collection of garbage.
+func (c *Core) await(t timed) {
+	for len(c.timed) > 0 && c.timed[0].over() {
+		c.timed[0] = timed{}
+		c.timed = c.timed[1:]
+	}
+	c.timed = append(c.timed, t)
+}
+
 // expirePatience counts the stores that are out for too long as silent.
 func (c *Core) expirePatience(now Time) {
 	for len(c.timed) > 0 && (c.timed[0].over() || c.timed[0].deadline <= now) {
