@@ -240,9 +240,26 @@ func (c *Core) Submit(now Time, op *Op) {
 		return
 	}
 	op.tries, op.parted = 0, nil
-	c.enqueue(op)
-	c.start(now, op)
+	if s := c.vacant(op); s != nil {
+		s.running = op
+		c.run(now, op)
+	} else {
+		c.enqueue(op)
+		c.start(now, op)
+	}
 	c.pump(now)
+}
+
+// vacant returns the slot of the only name of op, nil if there are more or somebody is
+// there already. Mostly nobody is, and to queue up would only cost.
+func (c *Core) vacant(op *Op) *slot {
+	if len(op.Names) != 1 {
+		return nil
+	}
+	if s := c.slot(op.Names[0]); s.running == nil && len(s.waiting) == 0 {
+		return s
+	}
+	return nil
 }
 
 func checkNames(names []string) error {
@@ -282,6 +299,11 @@ func (c *Core) start(now Time, op *Op) {
 			s.waiting = nil
 		}
 	}
+	c.run(now, op)
+}
+
+// run begins an op whose names are its own now.
+func (c *Core) run(now Time, op *Op) {
 	op.state = opRunning
 	op.began = now
 	c.begin(now, op)

@@ -304,21 +304,21 @@ func (c *Core) split(now Time, a *attempt, p int) bool {
 // then none is held, and nothing is written.
 func (c *Core) hopeless(name string) error {
 	count := Count{}
-	why := &multierror.Error{ErrorFormat: oneLine}
 	for i := range c.stores {
-		switch w := &c.stores[i]; {
-		case w.down:
+		if c.stores[i].down || c.wordless(i, name) != "" {
 			count.Silent++
-			why = multierror.Append(why, fmt.Errorf("%s: it is down: %w", c.cfg.Names[i], w.why))
-		default:
-			if waits := c.wordless(i, name); waits != "" {
-				count.Silent++
-				why = multierror.Append(why, fmt.Errorf("%s: its vote does not count: %s", c.cfg.Names[i], waits))
-			}
 		}
 	}
 	if count.Silent <= len(c.stores)-c.cfg.Need {
 		return nil
+	}
+	why := &multierror.Error{ErrorFormat: oneLine}
+	for i := range c.stores {
+		if w := &c.stores[i]; w.down {
+			why = multierror.Append(why, fmt.Errorf("%s: it is down: %w", c.cfg.Names[i], w.why))
+		} else if waits := c.wordless(i, name); waits != "" {
+			why = multierror.Append(why, fmt.Errorf("%s: its vote does not count: %s", c.cfg.Names[i], waits))
+		}
 	}
 	return c.quorumError("change", name, count, why)
 }
