@@ -39,7 +39,8 @@ func (a *attempt) changes() bool {
 	return slices.ContainsFunc(a.parts, func(p Part) bool { return p.Prev != nil || p.Drop })
 }
 
-// mayStand reports whether a quorum may have done what any part asks for.
+// mayStand reports whether a quorum may have done what any part asks for, other than to
+// end a lease.
 func (a *attempt) mayStand(need int) bool {
 	n := len(a.ballots) / len(a.parts)
 	for p, part := range a.parts {
@@ -318,6 +319,9 @@ func (c *Core) change(now Time, op *Op, parts []Part) {
 	switch {
 	case op.gone && creates:
 		c.settle(op, Result{Outcome: Unchanged})
+	case creates && op.view.ending && c.waitsForEnd(now, op):
+		op.doubts = true // the table may let it begin without a look
+		c.begin(now, op)
 	case drops && !c.peered():
 		c.release(now, op, parts)
 	case c.dead != nil:

@@ -167,3 +167,44 @@ func TestALookWaitsForWhatIsBeingTakenOut(t *testing.T) {
 		}
 	}
 }
+
+// endsHalf has the notice of a peer's lease in stores 0 and 1, and the copy still in 1.
+func (g *group) endsHalf(name string, count uint64) {
+	old := peersLease("a", count)
+	for _, i := range []int{0, 1} {
+		g.stores[i].do(g.now, Request{Name: name, Prev: old, OrNone: true, Gone: groupTTL})
+	}
+	g.place(name, old, time.Minute, 1)
+}
+
+func TestWhatIsBeingTakenOutIsWaitedForOnce(t *testing.T) {
+	g := newGroup(t, 3)
+	g.endsHalf("orders", 5000)
+	g.endsHalf("parcels", 5010)
+	op := g.submit(seeing(acquiring("token", groupTTL/2, "orders", "parcels")))
+	start := g.now
+	for len(doing(g.asked[1], whyVote)) == 0 {
+		g.pass(time.Millisecond)
+		g.turn(0, 1, 2)
+		if g.now > start.Add(g.core.cfg.Timeout/4) {
+			t.Fatalf("no store is asked for the locks after %v", g.now.Sub(start))
+		}
+	}
+	if op.tries > 0 {
+		t.Errorf("%d tries are spent on that, want none", op.tries)
+	}
+	g.rest()
+	g.ends(op, Changed)
+}
+
+func TestWhoOnlyLooksWaitsForNothingToBeTakenOut(t *testing.T) {
+	g := newGroup(t, 3)
+	g.endsHalf("orders", 5000)
+	op := g.submit(looking("orders", func(l *Lease) {
+		if l != nil {
+			t.Errorf("shown %+v, want none", l)
+		}
+	}))
+	g.turn(0, 1, 2)
+	g.ends(op, Unchanged)
+}

@@ -44,13 +44,13 @@ type Op struct {
 	tries int // how often it was shown leases anew
 	other int // how many of the other possible leases it was shown, see Core.showOther
 	// looked: it was shown what the stores have, and not just what the table has.
-	looked bool
-	late   bool       // it looked anew for answers from before others', see beforeItEnded
-	ending Number     // the latest notice by which it saw a lock end that not all stores had yet
-	endsBy Time       // until then it waits for those
-	doubts bool       // with peers: it is to look there before it decides again
-	parted []*attempt // those that were refused though some store may have acted on them
-	gone   bool       // the client hung up
+	looked  bool
+	late    bool       // it looked anew for answers from before others', see beforeItEnded
+	endsBy  Time       // until then it waits for who is ending what it is to take, see Core.endsNow
+	splitBy Time       // until then it tries again for a rival's sake, see Core.split
+	doubts  bool       // with peers: it is to look there before it decides again
+	parted  []*attempt // those that were refused though some store may have acted on them
+	gone    bool       // the client hung up
 }
 
 // A View is what an op was shown: the leases of its names at one moment.
@@ -64,8 +64,9 @@ type View struct {
 	rivals [][]*Lease
 	first  []*Lease // what was in found before rivals were shown
 	// gone is, by name, the latest notice that a store showed: what is not newer has ended.
-	gone []Number
-	used uint64 // one bit a name that was looked at; the last is for all from the 64th on
+	gone   []Number
+	ending bool   // whoever ended some of it may be about to tell a store too
+	used   uint64 // one bit a name that was looked at; the last is for all from the 64th on
 }
 
 // Lease returns the lease of a name, nil if it is free. It reports false for a

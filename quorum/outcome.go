@@ -178,13 +178,21 @@ func (c *Core) letGo(a *attempt, p int, s *slot) {
 
 // lost ends the op of an attempt that was not granted, or has it look anew.
 func (c *Core) lost(now Time, a *attempt) {
-	if a.retry && !a.op.gone && c.refused == nil {
-		a.op.rest = nil
-		a.op.doubts = true // what the table has was refused: it looks into the stores now
-		c.again(now, a.op)
+	op := a.op
+	enough := a.awaiting.Outcome == Failed && c.triedEnough(now, op)
+	if a.retry && !op.gone && c.refused == nil && !enough {
+		op.rest = nil
+		op.doubts = true // what the table has was refused: it looks into the stores now
+		c.again(now, op)
 		return
 	}
-	c.settle(a.op, a.awaiting)
+	if a.retry && a.ends() {
+		a.retry = false
+		for p := range a.parts {
+			c.letGo(a, p, c.slots[a.parts[p].Name])
+		}
+	}
+	c.settle(op, a.awaiting)
 }
 
 // adopt takes a peer's lease into our table that a failed change of ours may

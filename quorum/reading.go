@@ -133,8 +133,10 @@ func (c *Core) endRead(now Time, r *reading) {
 		answers := r.answers[p*n : (p+1)*n]
 		lease, plain, err := c.found(now, name, r.gone[p], answers)
 		undoing := slices.ContainsFunc(answers, func(a answer) bool { return a.err == errUndoing })
-		free := plain && err == nil && lease == nil
-		if !plain || free && c.isEnding(now, r.op, answers, r.gone[p]) || err != nil && undoing && r.op.tries < undoLooks {
+		free := plain && err == nil && lease == nil && c.peered()
+		late := free && !r.op.late && beforeItEnded(answers, r.gone[p])
+		if !plain || late || err != nil && undoing && r.op.tries < undoLooks {
+			r.op.late = r.op.late || late
 			c.again(now, r.op)
 			return
 		}
@@ -143,22 +145,11 @@ func (c *Core) endRead(now Time, r *reading) {
 			return
 		}
 		r.op.view.found[i], r.op.view.gone[i] = lease, r.gone[p]
+		r.op.view.ending = r.op.view.ending || free && c.endsNow(answers, r.gone[p])
 		r.op.view.doubt(i, append(c.slots[name].other(now, lease), c.rivals(now, name, r.gone[p], answers, lease)...))
 	}
 	r.op.view.Now = now
 	c.decide(now, r.op)
-}
-
-// isEnding reports whether op should look anew at a lock that is free by what it sees.
-func (c *Core) isEnding(now Time, op *Op, answers []answer, gone Number) bool {
-	if !c.peered() || gone == 0 {
-		return false
-	}
-	if !op.late && beforeItEnded(answers, gone) {
-		op.late = true
-		return true
-	}
-	return c.endsNow(now, op, answers, gone)
 }
 
 // beforeItEnded reports whether a store that has nothing said so before another one said
@@ -183,8 +174,8 @@ func beforeItEnded(answers []answer, gone Number) bool {
 // about to take it out there: too few stores have the notice yet, or that one has it and
 // takes the copy out in a second step. Who took the lock before that would have the other
 // find somebody else's lease in a store where it was to end its own, and not know whether
-// that had been handed on before. But the other may have crashed: it is waited for in vain.
-func (c *Core) endsNow(now Time, op *Op, answers []answer, gone Number) bool {
+// that had been handed on before.
+func (c *Core) endsNow(answers []answer, gone Number) bool {
 	told, has, next := 0, false, false
 	for _, a := range answers {
 		if !a.in || a.err != nil {
@@ -197,13 +188,16 @@ func (c *Core) endsNow(now Time, op *Op, answers []answer, gone Number) bool {
 			has, next = true, next || a.ended(a.gone)
 		}
 	}
-	if !has || told >= c.cfg.Need && !next {
-		return false
+	return has && (told < c.cfg.Need || next)
+}
+
+// waitsForEnd reports whether op, which is to take what is being ended, should look again
+// first. Whoever ends it may have crashed, and is not waited for any longer then.
+func (c *Core) waitsForEnd(now Time, op *Op) bool {
+	if op.endsBy == 0 {
+		op.endsBy = now.Add(c.cfg.Timeout / 8)
 	}
-	if op.ending != gone {
-		op.ending, op.endsBy = gone, now.Add(c.cfg.Timeout/8)
-	}
-	return now < op.endsBy && !c.triedEnough(now, op)
+	return now < op.endsBy
 }
 
 // foreign returns the lease that the stores' answers show: the copy that may

@@ -139,3 +139,73 @@ func TestASplitChangeThatASilentStoreMayHaveMadeIsTold(t *testing.T) {
 		t.Errorf("error %v, want no quorum", r.Err)
 	}
 }
+
+// Each store that it reached has its notice: the lease has ended, and the next one may
+// be somebody else's by the same token.
+func TestAReleaseIsNotMadeAnewForARival(t *testing.T) {
+	g := newGroup(t, 3)
+	lease := g.holds("orders", "1", groupTTL)
+	op := g.submit(releasing("orders", "1"))
+	g.place("orders", &Copy{Value: []byte("1"), Fence: lease.Fence, Version: MakeNumber(5001, 2)}, groupTTL, 1)
+	g.turn(0, 1)
+	g.place("orders", peersLease("1", 5002), groupTTL, 0, 1) // the rival gave up, and the next one has the lock
+	g.unreached(2)
+	g.sync()
+	for range 6 {
+		g.turn(0, 1)
+		for len(g.asked[2]) > 0 {
+			g.unreached(2)
+		}
+	}
+	if r := g.ends(op, Failed); !errors.Is(r.Err, ErrNoQuorum) {
+		t.Errorf("error %v, want no quorum", r.Err)
+	}
+	if g.at(0, "orders") != "1" || g.at(1, "orders") != "1" {
+		t.Error("one release ended two leases")
+	}
+}
+
+// Whoever asked for it has let go, though nobody is there to hear what came of it.
+func TestAReleaseThatWasOutrunIsLetGoIfTheClientHangsUp(t *testing.T) {
+	g := newGroup(t, 3)
+	lease := g.holds("orders", "token", groupTTL)
+	op := g.submit(releasing("orders", "token"))
+	g.core.Cancel(op)
+	g.place("orders", &Copy{Value: []byte("token"), Fence: lease.Fence, Version: MakeNumber(5001, 2)}, groupTTL, 0, 1)
+	g.turn(0, 1, 2)
+	g.sync()
+	g.ends(op, Held)
+	if s := g.core.slots["orders"]; s != nil && s.lease != nil {
+		t.Errorf("the table has %+v, and its holder has let go", s.lease)
+	}
+}
+
+// The first time a store that was just lost took all the patience there is for one vote.
+func TestASecondSplitIsNotToldForThePatienceOfTheFirst(t *testing.T) {
+	g := newGroup(t, 3)
+	op := g.submit(acquiring("token", groupTTL/2, "orders"))
+	g.land(g.send(0))
+	g.place("orders", peersLease("theirs", 5000), groupTTL/2, 1)
+	g.turn(1)
+	g.asked[2] = nil // which never answers
+	g.pass(g.core.cfg.Timeout)
+	g.sync()
+	g.core.Down(2, errLost)
+	for again := range 3 {
+		delete(g.stores[1].copies, "orders") // the rival gives up
+		for len(doing(g.asked[1], whyVote)) == 0 {
+			g.turn(0, 1)
+			for len(g.asked[2]) > 0 {
+				g.unreached(2)
+			}
+		}
+		g.land(g.send(0))
+		g.place("orders", peersLease("theirs", 5001+uint64(again)), groupTTL/2, 1) // and is as quick again
+		g.turn(1)
+		for len(g.asked[2]) > 0 {
+			g.unreached(2)
+		}
+		g.sync()
+		g.waits(op, "a rival is all that stands in its way")
+	}
+}

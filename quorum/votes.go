@@ -280,22 +280,21 @@ func (c *Core) part(a *attempt) {
 // of the lock at the same moment: enough stores answered, and each of the two got some.
 // A look into the stores tells what has become of it, if what is in the way is not what
 // the op was shown there all along. Without one, an error would say that too few stores
-// are there; but it must come once so many looks have not helped.
+// are there; but it must come in the end.
 //
 // A change that silent stores may have given a quorum is not made anew: others may have
-// gone on from it, and nothing that is to be seen by now need be of it.
+// gone on from it, and nothing that is to be seen by now need be of it. Nor is a release:
+// each store that it reached has its notice, so that it may have ended the lease, and the
+// next one may be somebody else's by the same token.
 func (c *Core) split(now Time, a *attempt, p int) bool {
 	op, n := a.op, len(c.stores)
-	ballots := a.ballots[p*n : (p+1)*n]
-	switch {
-	case !c.peered(), a.counts[p].Granted+a.counts[p].Refused < c.cfg.Need:
-		return false
-	case op.tries > 0 && (c.triedEnough(now, op) || now >= op.began.Add(c.cfg.Timeout)):
-		return false
-	case a.changes() && a.mayStand(c.cfg.Need):
+	if !c.peered() || a.counts[p].Granted+a.counts[p].Refused < c.cfg.Need || a.ends() || a.changes() && a.mayStand(c.cfg.Need) {
 		return false
 	}
-	return slices.ContainsFunc(ballots, func(b ballot) bool {
+	if op.splitBy == 0 {
+		op.splitBy = now.Add(c.cfg.Timeout)
+	}
+	return now < op.splitBy && slices.ContainsFunc(a.ballots[p*n:(p+1)*n], func(b ballot) bool {
 		return b.vote == Refused && (b.stale || !op.view.showed(a.parts[p].Name, b.found))
 	})
 }
