@@ -13,8 +13,10 @@ import (
 // as is alive: that is next to nothing when there are few leases, so that it is
 // collected hundreds of times a second, and too much when there are a million.
 const (
-	garbageLeast = 16 << 20 // twice as much is slower by what the caches no longer hold
-	garbageShare = 4        // one part of what is alive, beside that
+	// With half as much a thousand connections are slower, by what is alive of theirs; with
+	// four times as much everybody is, by what no cache holds any more.
+	garbageLeast = 32 << 20
+	garbageShare = 4 // one part of what is alive, beside that
 
 	heapLeast = 4 << 20 // at GOGC=100 Go lets a heap grow to this, however little is alive; at others in proportion
 )
