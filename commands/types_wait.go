@@ -233,14 +233,15 @@ func (m *room) heard(w *waiter, reply []byte) {
 	m.mu.Lock()
 	none = none || w.tried && string(reply) == "-"+errWrongType+"\r\n"
 	w.trying, w.tried = false, true
-	again := none && w.again && !w.over
 	if none && !w.over {
+		again := w.again
 		m.mu.Unlock()
 		if again {
 			m.try(w)
 		}
 		return
 	}
+	w.over = true // before anybody may have it try again, and take a second element
 	m.mu.Unlock()
 	if none {
 		reply = w.nothing()
@@ -303,10 +304,9 @@ func clientUnblock(s *Session, args [][]byte) Reply {
 	return sayInt(1)
 }
 
-// leave answers a waiter, and lets those behind it try.
+// leave answers a waiter that is over, and lets those behind it try.
 func (m *room) leave(w *waiter, reply []byte) {
 	m.mu.Lock()
-	w.over = true
 	m.inside--
 	for _, name := range w.names {
 		queue := slices.DeleteFunc(m.queues[name], func(other *waiter) bool { return other == w })

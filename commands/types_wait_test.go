@@ -3,6 +3,7 @@ package commands
 import (
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -50,6 +51,45 @@ func TestWhoWaitsForAListGetsAnElementInTurn(t *testing.T) {
 		h.guest().expect([2]string{"exists list", no}, [2]string{"lpush other last", yes})
 		if got, want := h.guest().answer(replies[3], push), arrayOf(bulkOf("other"), bulkOf("last")); got != want {
 			t.Errorf("%s: the last waiter got %q, want %q", push, got, want)
+		}
+	}
+}
+
+// Whoever is told of an element takes no other, however often its list is looked at
+// meanwhile: the second would be nobody's.
+func TestWhoHasAnElementTakesNoOther(t *testing.T) {
+	h := newHouse(t, 0)
+	m := h.engine.commands[waitFor].room
+	stop, lookers := make(chan struct{}), sync.WaitGroup{}
+	for range 4 {
+		lookers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				m.mu.Lock()
+				for name := range m.queues {
+					m.dirty[name] = true
+				}
+				m.mu.Unlock()
+				m.serve()
+			}
+		})
+	}
+	defer lookers.Wait()
+	defer close(stop)
+	g, pusher := h.guest(), h.guest()
+	for i := range 300 {
+		element := strconv.Itoa(i)
+		reply := g.begin("blpop", "list", "0")
+		pusher.ask("rpush list " + element + " next")
+		if got, want := g.answer(reply, "blpop"), arrayOf(bulkOf("list"), bulkOf(element)); got != want {
+			t.Fatalf("blpop %d = %q, want %q", i, got, want)
+		}
+		if got, want := pusher.ask("lpop list"), bulkOf("next"); got != want {
+			t.Fatalf("behind element %d: %q, want %q", i, got, want)
 		}
 	}
 }
