@@ -42,19 +42,23 @@ func (a *attempt) changes() bool {
 // mayStand reports whether a quorum may have done what any part asks for, other than to
 // end a lease.
 func (a *attempt) mayStand(need int) bool {
-	n := len(a.ballots) / len(a.parts)
-	for p, part := range a.parts {
-		may := 0
-		for _, b := range a.ballots[p*n : (p+1)*n] {
-			if !b.untouched() {
-				may++
-			}
-		}
-		if may >= need && !part.check {
+	for p := range a.parts {
+		if !a.parts[p].check && a.mayHaveMade(p, need) {
 			return true
 		}
 	}
 	return false
+}
+
+// mayHaveMade is mayStand of one part.
+func (a *attempt) mayHaveMade(p, need int) bool {
+	n, may := len(a.ballots)/len(a.parts), 0
+	for _, b := range a.ballots[p*n : (p+1)*n] {
+		if !b.untouched() {
+			may++
+		}
+	}
+	return may >= need
 }
 
 // acted reports whether any store may have changed a lease that there was, or has

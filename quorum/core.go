@@ -239,7 +239,7 @@ func (c *Core) Submit(now Time, op *Op) {
 		c.finish(op, Result{Outcome: Failed, Err: err})
 		return
 	}
-	op.tries, op.parted = 0, nil
+	op.tries, op.parted, op.made, op.late, op.endsBy, op.splitBy = 0, nil, nil, false, 0, 0
 	if s := c.vacant(op); s != nil {
 		s.running = op
 		c.run(now, op)
@@ -338,6 +338,11 @@ func (c *Core) begin(now Time, op *Op) {
 }
 
 func (c *Core) decide(now Time, op *Op) {
+	if i := op.overtaken(); i >= 0 {
+		c.settle(op, Result{Outcome: Failed, Took: now.Sub(op.began), Err: fmt.Errorf(
+			"change %q: stores that did not answer made it, and somebody has changed it since: %w", op.Names[i], ErrStale)})
+		return
+	}
 	if op.Start != nil {
 		c.starts = append(c.starts, op)
 		return

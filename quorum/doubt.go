@@ -43,6 +43,16 @@ func (c *Core) vain(op *Op, parted *attempt) bool {
 	return true
 }
 
+// overtaken returns which of its names op is shown a lease of that it made itself, and
+// gave up to make it anew: somebody has gone on from that meanwhile, so to make it anew
+// would be to do it twice. -1 if there is none. What is still as op made it is not shown.
+func (op *Op) overtaken() int {
+	if len(op.made) == 0 {
+		return -1
+	}
+	return slices.IndexFunc(op.view.found, func(l *Lease) bool { return l != nil && slices.Contains(op.made, l.Fence) })
+}
+
 // other returns the lease that was perhaps replaced by that of our table, just
 // before a crash; nil if what is found is not that, or there is no such doubt.
 func (s *slot) other(now Time, found *Lease) []*Lease {

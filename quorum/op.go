@@ -50,6 +50,7 @@ type Op struct {
 	splitBy Time       // until then it tries again for a rival's sake, see Core.split
 	doubts  bool       // with peers: it is to look there before it decides again
 	parted  []*attempt // those that were refused though some store may have acted on them
+	made    []Number   // fences of leases that silent stores may have made, and that it is to make anew
 	gone    bool       // the client hung up
 }
 

@@ -209,3 +209,45 @@ func TestASecondSplitIsNotToldForThePatienceOfTheFirst(t *testing.T) {
 		g.waits(op, "a rival is all that stands in its way")
 	}
 }
+
+// The first of a list of holders may have joined by the word of a store that was not
+// heard. Who joined behind it shows that it did: to join again would count it twice.
+func TestACreationThatAPeerWentOnFromIsNotMadeTwice(t *testing.T) {
+	for what, again := range map[string]bool{"a peer joined behind it": true, "nobody has seen it": false} {
+		g := newGroup(t, 3)
+		op := g.submit(&Op{Names: []string{"orders"}, Reads: true, Decide: func(v *View) Plan {
+			lease, _ := v.Lease("orders")
+			list := "ann"
+			if lease != nil {
+				list = string(lease.Value) + " ann"
+			}
+			return Plan{Parts: []Part{{Name: "orders", Prev: lease, Value: []byte(list), TTL: groupTTL / 2}}}
+		}})
+		g.turn(0, 1) // the look
+		g.sync()
+		made := doing(g.asked[0], whyVote)[0].Next
+		g.place("orders", peersLease("theirs", 5000), groupTTL/2, 1)
+		unheard := g.send(2)
+		g.turn(0, 1)
+		for _, ask := range unheard.asks {
+			g.core.Voted(g.now, ask, Vote{Err: errLost})
+		}
+		g.sync()
+		g.waits(op, what+": each of two has one store, and two answer")
+		delete(g.stores[1].copies, "orders") // the rival gave up
+		if again {
+			g.place("orders", &Copy{Value: []byte("ann bob"), Fence: made.Fence, Version: MakeNumber(5001, 2)}, groupTTL/2, 0, 1, 2)
+		}
+		for range 6 {
+			g.turn(0, 1, 2)
+		}
+		if !again {
+			g.ends(op, Changed)
+			if got := g.at(0, "orders"); got != "ann" {
+				t.Errorf("%s: store 0 has %q, want \"ann\"", what, got)
+			}
+		} else if r := g.ends(op, Failed); !errors.Is(r.Err, ErrStale) || g.at(0, "orders") != "ann bob" {
+			t.Errorf("%s: error %v and store 0 has %q, want that it changed meanwhile", what, r.Err, g.at(0, "orders"))
+		}
+	}
+}

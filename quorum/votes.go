@@ -271,8 +271,16 @@ func (c *Core) outrun(a *attempt) bool {
 
 // part notes an attempt that will be made anew, and that some store may have acted on.
 func (c *Core) part(a *attempt) {
-	if a.retry && !a.confirms && a.acted() {
+	if !a.retry || a.confirms {
+		return
+	}
+	if a.acted() {
 		a.op.parted = append(a.op.parted, a)
+	}
+	for p := range a.parts {
+		if next := a.next[p]; next != nil && a.parts[p].Prev == nil && a.mayHaveMade(p, c.cfg.Need) {
+			a.op.made = append(a.op.made, next.Fence)
+		}
 	}
 }
 
