@@ -34,10 +34,8 @@ func monitor(s *Session, _ *command, r request) {
 	r.answer(sayOK(), s.protocol())
 }
 
+// remove is for a session that is closed. It always takes the mutex, as hub.forget does.
 func (m *monitors) remove(s *Session) {
-	if m.count.Load() == 0 {
-		return
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if _, ok := m.all[s]; ok {

@@ -31,8 +31,8 @@ func (s *Session) watchMore() *watching {
 		return s.watching
 	}
 	w := &watching{names: map[string]watched{}}
+	s.engine.tracker.listen(1) // before anybody can end it
 	s.change(func() { s.watching = w })
-	s.engine.tracker.listen(1)
 	if s.isClosed() { // and who closed it may not have seen this
 		s.engine.tracker.unwatch(w)
 	}

@@ -63,11 +63,15 @@ func (t *tracker) setNotify(letters string) (bad string) {
 	if !ok {
 		return "Invalid event class character. Use 'Ag$lshzxeKEtmdn'."
 	}
-	switch before := t.events.Swap(events); {
-	case before == 0 && events != 0:
-		t.listen(1)
-	case before != 0 && events == 0:
-		t.listen(-1)
+	t.listening.Lock()
+	defer t.listening.Unlock()
+	before := t.events.Load()
+	if before == 0 && events != 0 {
+		t.listenLocked(1)
+	}
+	t.events.Store(events)
+	if before != 0 && events == 0 {
+		t.listenLocked(-1)
 	}
 	return ""
 }

@@ -66,11 +66,9 @@ func (h *hub) noteLocked(s *Session, k space, change int, name string) {
 	s.conn.Keep(bytes)
 }
 
-// forget ends all subscriptions of a session.
+// forget ends all subscriptions of a session that is closed. It always takes the mutex:
+// a command of it may have seen it open, and be about to subscribe it.
 func (h *hub) forget(s *Session) {
-	if !s.subscribed() {
-		return
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.forgetLocked(s)

@@ -31,7 +31,7 @@ type tracker struct {
 		sync.Mutex // taken before the keeper's
 		who        int
 	}
-	events atomic.Uint32 // which keyspace notifications are sent, see notify.go
+	events atomic.Uint32 // which keyspace notifications are sent, see notify.go; changed with listening's mutex held
 
 	mu       sync.Mutex                       // taken behind the keeper's, and before a session's
 	readers  map[string][]*interest           // guarded by mu; by the lock's name, none is empty
@@ -96,11 +96,16 @@ func (t *tracker) close() {
 	t.running.Wait()
 }
 
-// listen says that so many more want to hear what the keeper tells.
+// listen says that so many more want to hear what the keeper tells: before anybody can
+// see that they do, and end it, or others would hear of nothing in between.
 func (t *tracker) listen(more int) {
+	t.listening.Lock()
+	defer t.listening.Unlock()
+	t.listenLocked(more)
+}
+
+func (t *tracker) listenLocked(more int) {
 	l := &t.listening
-	l.Lock()
-	defer l.Unlock()
 	before := l.who
 	l.who += more
 	switch {

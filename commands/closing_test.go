@@ -1,0 +1,106 @@
+package commands
+
+import (
+	"runtime"
+	"testing"
+
+	"holdfast/quorum"
+)
+
+// What waited behind another command is begun by whoever ends that, and the client may
+// hang up at the same moment.
+
+func TestNobodyIsSubscribedOnceHisSessionIsClosed(t *testing.T) {
+	h := newHouse(t, 0)
+	for range 100 {
+		s := h.guest().session
+		hub := h.engine.hub
+		hub.mu.Lock() // as whoever subscribes does
+		closing := make(chan struct{})
+		go func() {
+			defer close(closing)
+			s.Close()
+		}()
+		for !s.isClosed() {
+			runtime.Gosched()
+		}
+		for range 10 {
+			runtime.Gosched() // it comes to what is subscribed
+		}
+		hub.addLocked(s, channels, "news") // it had seen the session open
+		hub.mu.Unlock()
+		<-closing
+		if n := hub.total.Load(); n != 0 {
+			t.Fatalf("%d subscriptions of a session that is closed", n)
+		}
+	}
+}
+
+func TestNobodyLooksOnOnceHisSessionIsClosed(t *testing.T) {
+	h := newHouse(t, 0)
+	h.engine.monitors.all = map[*Session]struct{}{}
+	for range 100 {
+		s := h.guest().session
+		m := &h.engine.monitors
+		m.mu.Lock() // as MONITOR does
+		closing := make(chan struct{})
+		go func() {
+			defer close(closing)
+			s.Close()
+		}()
+		for !s.isClosed() {
+			runtime.Gosched()
+		}
+		for range 10 {
+			runtime.Gosched()
+		}
+		m.all[s] = struct{}{} // it had seen the session open
+		m.count.Add(1)
+		m.mu.Unlock()
+		<-closing
+		if n := m.count.Load(); n != 0 {
+			t.Fatalf("%d monitors, of a session that is closed", n)
+		}
+	}
+}
+
+// A listened says when somebody is to hear of changes who was not before.
+type listened struct {
+	Keeper
+	begins func()
+}
+
+func (l *listened) Listen(f func(quorum.News)) {
+	if f != nil {
+		l.begins()
+	}
+	l.Keeper.Listen(f)
+}
+
+// Who ends what is to be seen counts one less: if that came before it was counted,
+// nobody would hear of anything, and others have watched for a while.
+func TestWhoWantsToHearIsCountedBeforeAnybodyCanEndThat(t *testing.T) {
+	var keeper *listened
+	h := newHouse(t, 0, func(o *Options) {
+		keeper = &listened{Keeper: o.Keeper}
+		o.Keeper = keeper
+	})
+	g := h.guest()
+	for line, seen := range map[string]func() bool{
+		"watch free":                            func() bool { return g.session.watching != nil },
+		"client tracking on":                    func() bool { return g.session.tracks.Load() },
+		"config set notify-keyspace-events KEA": func() bool { return h.engine.tracker.events.Load() != 0 },
+	} {
+		begun, early := 0, false
+		keeper.begins = func() { begun, early = begun+1, early || seen() }
+		g.ask("hello 3")
+		if got := g.ask(line); got != ok || !seen() || begun != 1 || early {
+			t.Errorf("%s = %q, in effect: %t, before it was counted: %t; the keeper was told %d times, want once", line, got, seen(), early, begun)
+		}
+		g.ask("reset")
+		g.ask("config set notify-keyspace-events \"\"")
+		if n := h.engine.tracker.listening.who; n != 0 {
+			t.Errorf("%s: %d want to hear of changes when it is over, want none", line, n)
+		}
+	}
+}
