@@ -70,7 +70,8 @@ func (r *readings) withdrawLocked(t *tracker) {
 	r.interests = nil
 }
 
-// expect makes known what was read, now that nothing can have changed it yet.
+// expect makes known what was read. Nothing can have changed it yet but time, if a script
+// took some; what peers change is read again every so often.
 func (r *readings) expect(c *call) {
 	if r == nil || len(c.tx.more) > 0 {
 		return
@@ -88,6 +89,7 @@ func (r *readings) expect(c *call) {
 		i.again = t.mayChangeUnheard(lease)
 		r.interests = append(r.interests, i)
 		t.addLocked(i)
+		i.stale = lease != nil && !lease.Live(t.engine.keeper.Now()) // and that may have been told already
 	}
 }
 

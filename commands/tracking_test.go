@@ -87,6 +87,23 @@ func TestWhatIsTrackedInATransactionAndInADatabase(t *testing.T) {
 	g.hears("after a change", invalidated("k"))
 }
 
+// A script waits for a worker with what it is to read, and time goes by.
+func TestWhatEndsBeforeAScriptHasReadItIsToldToo(t *testing.T) {
+	h := newHouse(t, 0, func(o *Options) { o.Scripts = 1 })
+	g, other := h.tracks(), h.guest()
+	other.expect([2]string{"set k a px 100", ok}, [2]string{"set j a px 10000", ok})
+	free := make(chan struct{})
+	h.engine.scripts.workers.run(&other.session.runs, func() { <-free })
+	read := g.begin("eval", "for i = 1, 1 do redis.call('get', KEYS[2]) end return redis.call('get', KEYS[1])", "2", "k", "j")
+	h.clock.pass(110 * time.Millisecond)
+	h.await("k to end", func() bool { return h.keeper.Status().Leases == 1 })
+	close(free)
+	if got := g.answer(read, "eval"); got != bulkOf("a") {
+		t.Errorf("the script read %q, want what it was shown", got)
+	}
+	g.hears("after k has ended", invalidated("k"))
+}
+
 func TestAnInvalidationNeverComesBeforeTheReplyItIsAbout(t *testing.T) {
 	h := newHouse(t, 3)
 	g, other := h.tracks(), h.guest()

@@ -129,13 +129,18 @@ func (m *simMember) join(n *simNode) {
 	until := p.until
 	m.mine = p
 	w.places = append(w.places, p)
+	twice := false
 	m.change(n, p, func(l list) bool {
 		if len(l) >= sharedMost {
 			return false
 		}
+		_, twice = l[p.token]
 		l[p.token] = until
 		return true
 	}, func(r Result) {
+		if r.Outcome == Changed && twice { // a counter in the place of the list would count it again
+			w.fail("member %d was on the list as %s before it was told that it joined", m.id, p.token)
+		}
 		if m.mine != p || until <= w.now {
 			return
 		}
