@@ -128,15 +128,18 @@ func (s *Session) authenticate(user, password []byte) *Reply {
 	return nil
 }
 
-// reset makes the connection as it was when it was new. The hub's mutex is held if
-// the session is subscribed.
-func reset(s *Session, _ [][]byte) Reply {
-	if s.subscribed() {
-		s.engine.hub.forgetLocked(s)
-	}
+// startReset ends what RESET ends that takes the keeper's mutex, which comes before those
+// that settle takes.
+func startReset(s *Session, c *command, r request) {
 	s.engine.tracker.forget(s)
-	s.engine.monitors.remove(s)
 	s.endTransaction()
+	s.settle(c, r)
+}
+
+// reset makes the connection as it was when it was new. The mutexes of settle are held.
+func reset(s *Session, _ [][]byte) Reply {
+	s.engine.hub.forgetLocked(s)
+	s.engine.monitors.remove(s)
 	s.change(func() {
 		s.proto, s.db, s.name = 2, 0, ""
 		s.authenticated = s.engine.password == ""

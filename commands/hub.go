@@ -51,7 +51,7 @@ type hub struct {
 	log   *slog.Logger
 	total atomic.Int64 // of subscriptions: where there are none, nothing is to be done
 
-	mu       sync.Mutex
+	mu       sync.Mutex                               // taken behind the keeper's, and before the tracker's
 	readers  [spaces]map[string]map[*Session]struct{} // guarded by mu; nobody's names are not in it
 	cutShort bool                                     // guarded by mu; the last message was not compared with all patterns
 

@@ -149,10 +149,10 @@ func (s *Session) perform(c *command, p problem, r request) {
 // carryOut does what the command says, or starts it, now that it may.
 func (s *Session) carryOut(c *command, r request, proto, db int) {
 	switch {
-	case c.flags&settles != 0 && (c.flags&pubsub != 0 || s.subscribed()):
-		s.settle(c, r)
 	case c.start != nil:
 		c.start(s, c, r)
+	case c.flags&settles != 0:
+		s.settle(c, r)
 	case c.serve != nil:
 		reply := c.serve(s, r.args).bounded()
 		r.answer(reply, s.protocol()) // HELLO answers in the protocol it chose
@@ -164,11 +164,14 @@ func (s *Session) carryOut(c *command, r request, proto, db int) {
 
 // settle is for what decides which messages the client gets, or in which protocol.
 // Nobody can send it one between that and the answer, which says from where on
-// it holds.
+// it holds: neither what is published, nor what somebody else has it told of, by
+// CLIENT TRACKING REDIRECT.
 func (s *Session) settle(c *command, r request) {
-	h := s.engine.hub
+	h, t := s.engine.hub, s.engine.tracker
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	reply := c.serve(s, r.args)
 	r.answer(reply, s.protocol())
 }

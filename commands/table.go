@@ -41,7 +41,8 @@ type command struct {
 	run    func(tx *Tx, args [][]byte) Reply            // on locks, see Tx
 	serve  func(s *Session, args [][]byte) Reply        // on the session, or on all locks
 	script func(s *Session, args [][]byte) (job, Reply) // on locks, by a script
-	// start begins what answers in its own time, or sees to its own place among messages.
+	// start begins what answers in its own time, or sees to its own place among messages. It
+	// comes before serve, where there are both.
 	start func(s *Session, c *command, r request)
 	// looks is flag reads, where the arguments decide.
 	looks func(args [][]byte) bool
@@ -137,7 +138,7 @@ func table() []*command {
 		{name: "hello", arity: -1, flags: noscript | noauth | settles, serve: hello, summary: "Chooses the protocol, and authenticates."},
 		{name: "auth", arity: -2, flags: noscript | noauth, serve: auth, summary: "Authenticates."},
 		{name: "select", arity: 2, run: selectIn, serve: selectDB, summary: "Chooses the database, which is a namespace."},
-		{name: "reset", arity: 1, flags: noscript | noauth | attending | settles | unqueued, serve: reset, summary: "Makes the connection as new."},
+		{name: "reset", arity: 1, flags: noscript | noauth | attending | settles | unqueued, start: startReset, serve: reset, summary: "Makes the connection as new."},
 		{name: "client", arity: -2, flags: container | noscript, summary: "Looks at connections."},
 		{name: "client|id", arity: 2, flags: noscript, serve: clientID, summary: "Returns the connection's number."},
 		{name: "client|getname", arity: 2, flags: noscript, serve: clientGetName, summary: "Returns the connection's name."},

@@ -33,7 +33,7 @@ type tracker struct {
 	}
 	events atomic.Uint32 // which keyspace notifications are sent, see notify.go; changed with listening's mutex held
 
-	mu       sync.Mutex                       // taken behind the keeper's, and before a session's
+	mu       sync.Mutex                       // taken behind the keeper's and the hub's, and before a session's
 	readers  map[string][]*interest           // guarded by mu; by the lock's name, none is empty
 	watchers map[string][]*watching           // guarded by mu; likewise
 	prefixes map[string]map[*Session]struct{} // guarded by mu; of who is told of all that begins so

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -353,5 +355,86 @@ func TestKeyspaceNotificationsAreRedisOwn(t *testing.T) {
 	g.ask(`config set notify-keyspace-events ""`)
 	if who := h.engine.tracker.listening.who; who != 0 {
 		t.Errorf("%d listen, want nobody", who)
+	}
+}
+
+// What a client gets is a sequence: after the reply that says so, nothing may come in
+// another protocol, or for what it does not subscribe to any more. It would take that for
+// the reply to its next command, and each reply from then on for the one before.
+func TestNoInvalidationComesBehindTheReplyThatEndsIt(t *testing.T) {
+	for _, c := range []struct {
+		how      []string
+		on, off  string
+		starting string // what the client may get only while it is on
+	}{
+		{[]string{"bcast"}, "hello 3", "hello 2", ">"},
+		{[]string{"bcast", "redirect"}, "subscribe __redis__:invalidate", "unsubscribe", "*3\r\n$7\r\nmessage"},
+	} {
+		h := newHouse(t, 0)
+		var mu sync.Mutex
+		var got []string // guarded by mu
+		note := func(b []byte) {
+			mu.Lock()
+			defer mu.Unlock()
+			got = append(got, string(b))
+		}
+		to := h.engine.Open(Conn{
+			ID: 1000, Opened: h.engine.wall(), Keep: func(int) {},
+			Push: func(b []byte, _ *atomic.Int64) bool { note(b); return true },
+		})
+		t.Cleanup(to.Close)
+		tell := func(line string) {
+			done := make(chan struct{})
+			var args [][]byte
+			for _, word := range words(t, line) {
+				args = append(args, []byte(word))
+			}
+			to.Begin(args, func(b []byte, _ bool) {
+				note([]byte(line))
+				close(done)
+			})
+			<-done
+		}
+		how := strings.Join(c.how, " ")
+		if c.how[len(c.how)-1] == "redirect" {
+			h.guest().ask("client tracking on " + how + " 1000")
+		} else {
+			tell("hello 3")
+			tell("client tracking on " + how)
+		}
+		stop := make(chan struct{})
+		var others sync.WaitGroup
+		for i := range 2 {
+			others.Go(func() {
+				for g := h.guest(); ; g.ask(fmt.Sprintf("set k%d a px 10000", i)) {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+				}
+			})
+		}
+		for range 3000 {
+			tell(c.on)
+			tell(c.off)
+		}
+		close(stop)
+		others.Wait()
+		on, heard := true, 0
+		for _, b := range got {
+			switch {
+			case b == c.on, b == c.off:
+				on = b == c.on
+			case strings.HasPrefix(b, "client"):
+			case !on, !strings.HasPrefix(b, c.starting):
+				t.Fatalf("%s: heard %q while %q was in force: %t", how, b, c.on, on)
+			default:
+				heard++
+			}
+		}
+		if heard == 0 {
+			t.Errorf("%s: nothing was heard at all", how)
+		}
 	}
 }
