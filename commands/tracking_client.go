@@ -10,7 +10,7 @@ import (
 // tracking is what a session wants to be told of.
 type tracking struct {
 	tracks       atomic.Bool // changed with tracker.mu held, by the session's commands
-	trackingMode             // likewise
+	trackingMode             // guarded by tracker.mu: whoever closes the session ends it
 	caching      caching     // of the next command; only the session's commands know it
 
 	read      map[string]*interest // guarded by tracker.mu
@@ -35,8 +35,14 @@ const (
 
 // tracksNext reports whether what the command under way reads is to be tracked.
 func (s *Session) tracksNext() bool {
+	if !s.tracks.Load() {
+		return false
+	}
+	t := s.engine.tracker
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	switch {
-	case !s.tracks.Load() || s.bcast:
+	case s.bcast:
 		return false
 	case s.optIn:
 		return s.caching == cachingYes
@@ -57,7 +63,9 @@ func (s *Session) spendCaching(c *command) {
 // clientTracking is CLIENT TRACKING. No push comes before its reply.
 func clientTracking(s *Session, _ *command, r request) {
 	t := s.engine.tracker
+	t.mu.Lock()
 	on, mode, bad := s.parseTracking(r.args[2:])
+	t.mu.Unlock()
 	if bad != nil {
 		r.answer(*bad, s.protocol())
 		return
@@ -106,7 +114,7 @@ func (t *tracker) onLocked(s *Session, mode trackingMode) {
 }
 
 // parseTracking reads on|off and the options, and checks them against each other
-// and what is tracked already.
+// and what is tracked already. The tracker's mutex is held.
 //
 // Source: Redis, clientCommand, for the order of the checks.
 func (s *Session) parseTracking(args [][]byte) (on bool, mode trackingMode, bad *Reply) {
@@ -204,6 +212,9 @@ func overlapping(prefix string, others []string) (other string, found bool) {
 }
 
 func clientCaching(s *Session, args [][]byte) Reply {
+	t := s.engine.tracker
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	tracks := s.tracks.Load()
 	switch {
 	case !tracks:
