@@ -184,11 +184,14 @@ func poll(t testing.TB, what string, ok func() bool) {
 }
 
 // start serves on a port of its own until the test ends, and returns the address.
-func start(t testing.TB, options Options) (*Server, string) {
+func start(t testing.TB, options Options, through ...func(net.Listener) net.Listener) (*Server, string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, f := range through {
+		ln = f(ln)
 	}
 	s := New(options)
 	served := make(chan error, 1)

@@ -2,9 +2,11 @@ package proxy
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -36,6 +38,75 @@ func TestMessagesGoBehindTheRepliesGivenAndBeforeThoseToCome(t *testing.T) {
 	p.Close()
 	e.awaitClosed(t, 1)
 	poll(t, "Push = false on a closed connection", func() bool { return !conn.Push([]byte("+z\r\n"), nil) })
+}
+
+// A meanwhile is a listener, and each of its connections, on which something happens
+// during the first write once armed.
+type meanwhile struct {
+	net.Listener
+	happens *atomic.Pointer[func()]
+}
+
+func (m meanwhile) Accept() (net.Conn, error) {
+	conn, err := m.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return written{conn.(*net.TCPConn), m.happens}, nil
+}
+
+type written struct {
+	*net.TCPConn
+	happens *atomic.Pointer[func()]
+}
+
+func (w written) SyscallConn() (syscall.RawConn, error) {
+	raw, err := w.TCPConn.SyscallConn()
+	return writtenNow{raw, w.happens}, err
+}
+
+type writtenNow struct {
+	syscall.RawConn
+	happens *atomic.Pointer[func()]
+}
+
+func (w writtenNow) Control(f func(uintptr)) error {
+	err := w.RawConn.Control(f)
+	if happens := w.happens.Swap(nil); happens != nil {
+		(*happens)()
+	}
+	return err
+}
+
+// Whoever answers writes what has become ready meanwhile, and the socket takes a part.
+func TestAMessageWrittenInPartsIsCountedAsAMessage(t *testing.T) {
+	e, happens := newEcho(), new(atomic.Pointer[func()])
+	s, addr := start(t, Options{Handler: e}, func(ln net.Listener) net.Listener { return meanwhile{Listener: ln, happens: happens} })
+	p := dial(t, addr)
+	p.expectWorks()
+	p.send(resp("LATER", "a"))
+	e.awaitCommands(t, 0, 2)
+	conn, c := e.session(t, 0).conn, s.everyone()[0]
+	message := strings.Repeat("x", 20<<20)
+	poll(t, "the reader to have handed on all", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.current == nil
+	})
+	push := func() { conn.Push([]byte(message), new(atomic.Int64)) }
+	happens.Store(&push)
+	e.release(t, "a", false)
+	p.expect("$1\r\na\r\n" + message)
+	poll(t, "all to be written and counted", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.head == nil && !c.writing
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.owed != 0 || c.pushed != 0 || c.shared != 0 {
+		t.Errorf("all is written: %d bytes of replies wait, %d of messages, %d of those shared, want none", c.owed, c.pushed, c.shared)
+	}
 }
 
 func TestMessagesNeverSplitReplies(t *testing.T) {

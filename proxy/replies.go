@@ -228,7 +228,7 @@ const aloneMost = 4
 // is ready is written, or is being written. It lets go of the mutex meanwhile.
 func (c *client) writeAloneLocked(s *slot) bool {
 	for range aloneMost {
-		if c.writing || c.in.raw == nil || s.next != nil || s.last {
+		if c.writing || c.in.raw == nil || s.next != nil || s.last || s.pushed { // of a message a part counts otherwise
 			return false
 		}
 		c.writing = true
