@@ -164,33 +164,65 @@ func latencyDoctor(*Session, [][]byte) Reply {
 // An alarm ends what waits for nothing but time.
 type alarm struct {
 	mu    sync.Mutex
-	timer *time.Timer // guarded by mu
+	timer *time.Timer // guarded by mu; nil until it is set
+	over  bool        // guarded by mu; it has rung, or is not to
+	early bool        // guarded by mu; it was stopped before it was set
 	ring  func()
 }
 
+// set has it ring in a while: at once if it was stopped, and not at all if it was
+// cancelled.
 func (a *alarm) set(d time.Duration) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.timer = time.AfterFunc(d, a.ring)
+	now := a.early && !a.over
+	switch {
+	case now:
+		a.over = true
+	case !a.over:
+		a.timer = time.AfterFunc(d, a.due)
+	}
+	a.mu.Unlock()
+	if now {
+		a.ring()
+	}
+}
+
+// due is what the timer does.
+func (a *alarm) due() {
+	a.mu.Lock()
+	was := a.over
+	a.over = true
+	a.mu.Unlock()
+	if !was {
+		a.ring()
+	}
 }
 
 // cancel sees to it that the alarm does not ring, unless it has.
 func (a *alarm) cancel() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.over = true
 	if a.timer != nil {
 		a.timer.Stop()
 	}
 }
 
-// stop rings now, if there is an alarm that has not rung.
-func (a *alarm) stop() {
+// stop has it ring now, or as soon as it is set. It reports false, and does not call
+// because, if it has rung or is not to.
+func (a *alarm) stop(because func()) bool {
 	a.mu.Lock()
-	early := a.timer != nil && a.timer.Stop()
+	pending, set := !a.over && !a.early, a.timer != nil
+	if pending {
+		because()
+		a.over, a.early = set, !set
+	}
 	a.mu.Unlock()
-	if early {
+	if pending && set {
+		a.timer.Stop()
 		a.ring()
 	}
+	return pending
 }
 
 // debugSleep is DEBUG SLEEP: the connection, and no other, waits.
@@ -209,7 +241,7 @@ func debugSleep(s *Session, cmd *command, r request) {
 	s.add(c)
 	c.alarm.set(time.Duration(seconds * float64(time.Second)))
 	if s.isClosed() { // and who closed it may not have seen the timer
-		c.alarm.stop()
+		c.alarm.stop(func() {})
 	}
 }
 

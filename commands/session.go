@@ -212,7 +212,7 @@ func (s *Session) Close() {
 		if op := c.op.Load(); op != nil {
 			s.engine.keeper.Cancel(op)
 		}
-		c.alarm.stop()
+		c.alarm.stop(func() {})
 	}
 	s.engine.scripts.workers.leave(&s.runs)
 	if mine {

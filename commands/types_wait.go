@@ -96,11 +96,11 @@ func (m *room) start(s *Session, cmd *command, r request) {
 	w.call.alarm.ring = func() { m.give(w) }
 	s.add(w.call)
 	m.enter(w)
+	m.try(w) // before its time can be over: what is there by now is its own
 	w.call.alarm.set(timeout)
-	if s.isClosed() { // and who closed it may not have seen the timer
-		w.call.alarm.stop()
+	if s.isClosed() { // and who closed it may not have seen the call
+		w.call.alarm.stop(func() {})
 	}
-	m.try(w)
 }
 
 // parseTimeout reads seconds; none are for ever.
@@ -299,9 +299,10 @@ func clientUnblock(s *Session, args [][]byte) Reply {
 	if c == nil {
 		return sayInt(0)
 	}
-	c.unblocked.Store(failing)
-	c.alarm.stop()
-	return sayInt(1)
+	if !c.alarm.stop(func() { c.unblocked.Store(failing) }) {
+		return sayInt(0)
+	}
+	return sayInt(1) // even if it gets an element yet, of a try that is under way
 }
 
 // leave answers a waiter that is over, and lets those behind it try.

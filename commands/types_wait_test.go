@@ -4,7 +4,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -200,5 +202,68 @@ func TestAWaitIsEndedByAnotherConnection(t *testing.T) {
 		if info := other.ask("info clients"); !strings.Contains(info, "blocked_clients:0\r\n") {
 			t.Errorf("when nobody waits: %q", info)
 		}
+	}
+}
+
+func TestAnAlarmRingsOnceAndAsSoonAsItMay(t *testing.T) {
+	for _, c := range []struct {
+		what  string
+		do    func(a *alarm) (stopped bool)
+		stops bool
+		rings int32
+	}{
+		{"its time is over", func(a *alarm) bool { a.set(0); return false }, false, 1},
+		{"stopped", func(a *alarm) bool { a.set(time.Hour); return a.stop(func() {}) }, true, 1},
+		{"stopped before it is set", func(a *alarm) bool { defer a.set(time.Hour); return a.stop(func() {}) }, true, 1},
+		{"stopped twice", func(a *alarm) bool { a.set(time.Hour); a.stop(func() {}); return a.stop(func() {}) }, false, 1},
+		{"stopped twice before it is set", func(a *alarm) bool {
+			defer a.set(time.Hour)
+			a.stop(func() {})
+			return a.stop(func() {})
+		}, false, 1},
+		{"cancelled", func(a *alarm) bool { a.set(time.Hour); a.cancel(); return a.stop(func() {}) }, false, 0},
+		{"cancelled before it is set", func(a *alarm) bool { a.cancel(); a.set(0); return a.stop(func() {}) }, false, 0},
+		{"stopped and cancelled before it is set", func(a *alarm) bool {
+			defer a.set(0)
+			defer a.cancel()
+			return a.stop(func() {})
+		}, true, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var rung atomic.Int32
+			a := &alarm{ring: func() { rung.Add(1) }}
+			stopped := c.do(a)
+			time.Sleep(2 * time.Hour)
+			if n := rung.Load(); n != c.rings || stopped != c.stops {
+				t.Errorf("%s: rung %d times, want %d; the last stop says %t, want %t", c.what, n, c.rings, stopped, c.stops)
+			}
+		})
+	}
+}
+
+// What is there when it is asked for is got, however short the time is.
+func TestWhoWaitsAMomentGetsWhatIsThere(t *testing.T) {
+	h := newHouse(t, 3)
+	g, other := h.guest(), h.guest()
+	for range 200 {
+		other.ask("rpush list x")
+		g.expect([2]string{"blpop list 0.001", arrayOf(bulkOf("list"), bulkOf("x"))})
+	}
+}
+
+// CLIENT UNBLOCK sees a client as waiting from its very beginning, and until its end.
+func TestWhoIsSaidToBeUnblockedIs(t *testing.T) {
+	h := newHouse(t, 0)
+	g, other := h.guest(), h.guest()
+	for range 2000 {
+		var both sync.WaitGroup
+		both.Go(func() {
+			for other.do("client", "unblock", "1") == no {
+			}
+		})
+		if got := g.do("blpop", "list", "0"); got != noArray {
+			t.Fatalf("blpop = %q, want that it is unblocked", got)
+		}
+		both.Wait()
 	}
 }
