@@ -35,6 +35,26 @@ func TestFlushEndsEveryLeaseWhereItIsAllowed(t *testing.T) {
 	}
 }
 
+func TestFlushLeavesWhatIsAcquiredMeanwhile(t *testing.T) {
+	h := newHouse(t, 0, func(o *Options) { o.AllowFlush, o.Scripts = true, 1 })
+	g, other, busy := h.guest(), h.guest(), h.guest()
+	const last = "n99" // of all, in order
+	for i := range flushShare + 1 {
+		other.expect([2]string{fmt.Sprintf("set n%d a px 100000", i), ok})
+	}
+	free := make(chan struct{})
+	h.engine.scripts.workers.run(&other.session.runs, func() { <-free })
+	script := busy.begin("eval", "for i = 1, 1 do end return redis.call('get', KEYS[1])", "1", "n0")
+	flushed := g.begin("flushdb") // which waits for n0
+	other.expect([2]string{"unlock " + last + " a", yes}, [2]string{"set " + last + " b nx px 100000", ok}, [2]string{"dbsize", fmt.Sprintf(":%d\r\n", flushShare+1)})
+	close(free)
+	busy.answer(script, "eval")
+	if got := g.answer(flushed, "flushdb"); got != ok {
+		t.Errorf("flushdb = %q", got)
+	}
+	other.expect([2]string{"get " + last, bulkOf("b")}, [2]string{"dbsize", yes})
+}
+
 func TestMonitorShowsWhatIsSentButNoPassword(t *testing.T) {
 	h := newHouse(t, 0)
 	looker, g := h.guest(), h.guest()

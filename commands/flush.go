@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -45,39 +46,42 @@ func flush(s *Session, c *command, r request) {
 // are acquired meanwhile stay.
 func (s *Session) flushAll(cmd *command, r request, match func(string) bool) {
 	leases := s.engine.keeper.Leases(match, 0)
-	names := make([]string, len(leases))
-	for i, l := range leases {
-		names[i] = l.Name
-	}
-	why := fmt.Sprintf("%s by connection %d from %s ends %d leases", strings.ToUpper(cmd.name), s.conn.ID, s.conn.Remote, len(names))
+	why := fmt.Sprintf("%s by connection %d from %s ends %d leases", strings.ToUpper(cmd.name), s.conn.ID, s.conn.Remote, len(leases))
 	s.engine.log.Warn(flushedKind, "why", why)
 	s.engine.happened(flushedKind)
 	s.engine.Tell(quorum.Event{Kind: flushedKind, Store: -1, Text: why}, "")
 	c := &call{session: s, cmd: cmd, request: r, proto: s.proto, db: s.db, holds: true}
 	s.add(c)
-	c.flushSome(names)
+	c.flushSome(leases)
 }
 
 // flushSome ends the first of the leases, and then the others. Who hung up meant it.
-func (c *call) flushSome(names []string) {
-	share := names[:min(len(names), flushShare)]
-	op := &quorum.Op{Names: share, Decide: func(view *quorum.View) (plan quorum.Plan) {
-		for _, name := range share {
-			if lease, _ := view.Lease(name); lease != nil {
-				plan.Parts = append(plan.Parts, quorum.Part{Name: name, Prev: lease, Drop: true})
+func (c *call) flushSome(leases []*quorum.Lease) {
+	share := leases[:min(len(leases), flushShare)]
+	op := &quorum.Op{Names: make([]string, len(share))}
+	for i, l := range share {
+		op.Names[i] = l.Name
+	}
+	op.Decide = func(view *quorum.View) (plan quorum.Plan) {
+		for _, l := range share {
+			if now, _ := view.Lease(l.Name); now != nil && now.Fence == l.Fence {
+				plan.Parts = append(plan.Parts, quorum.Part{Name: l.Name, Prev: now, Drop: true})
 			}
 		}
 		return plan
-	}}
+	}
 	op.Done = func(result quorum.Result) {
-		rest := names[len(share):]
-		if result.Outcome != quorum.Failed && len(rest) > 0 {
+		rest, err := leases[len(share):], result.Err
+		if result.Outcome == quorum.Held {
+			err = errors.New("stores have something else there by now")
+		}
+		if err == nil && len(rest) > 0 {
 			c.flushSome(rest)
 			return
 		}
 		reply := sayOK()
-		if result.Outcome == quorum.Failed {
-			reply = sayFailure(errorLine(fmt.Errorf("%d locks are not flushed: %w", len(names), result.Err)))
+		if err != nil {
+			reply = sayFailure(errorLine(fmt.Errorf("%d locks are not flushed: %w", len(leases), err)))
 		}
 		c.request.answer(reply, c.proto)
 		c.session.remove(c)
