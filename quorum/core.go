@@ -361,7 +361,11 @@ func (c *Core) proceed(now Time, op *Op, plan Plan) {
 	if plan.Denied && op.deed == Looked {
 		op.deed = Acquired
 	}
+	op.anew = plan.Anew
 	switch {
+	case plan.Start != nil:
+		op.Start = plan.Start
+		c.decide(now, op)
 	case len(plan.More) > 0:
 		c.regroup(now, op, plan.More)
 	case len(plan.Parts) == 0 && c.peered() && !op.looked && c.breaks&breakDeny == 0:
@@ -487,18 +491,3 @@ func (c *Core) Close(why error) {
 // Cancel says that the client of op hung up. An op that would give it a lease
 // is dropped or undone; a release is not: the client meant it.
 func (c *Core) Cancel(op *Op) { op.gone = true }
-
-// An Event is something that an operator should know.
-type Event struct {
-	Kind  string // "store.up", "store.down", "store.restarted", ...
-	Store int    // -1 if it is about none
-	Name  string // of the lock, or ""
-	Text  string
-}
-
-func (c *Core) event(kind string, store int, name, format string, args ...any) {
-	const enough = 64 // of one step; a store that forgot a million leases says so once
-	if len(c.events) < enough {
-		c.events = append(c.events, Event{kind, store, name, fmt.Sprintf(format, args...)})
-	}
-}

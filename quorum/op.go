@@ -45,6 +45,8 @@ type Op struct {
 	other int // how many of the other possible leases it was shown, see Core.showOther
 	// looked: it was shown what the stores have, and not just what the table has.
 	looked  bool
+	anew    bool       // as its plan says
+	turned  int        // how often it was shown what had turned its change down
 	late    bool       // it looked anew for answers from before others', see beforeItEnded
 	endsBy  Time       // until then it waits for who is ending what it is to take, see Core.endsNow
 	splitBy Time       // until then it tries again for a rival's sake, see Core.split
@@ -131,6 +133,14 @@ type Part struct {
 type Plan struct {
 	Parts []Part   // each of another name; all of them or none
 	More  []string // names that must be among the op's: it starts again with these too
+
+	// Start, if not nil, is to decide instead, as [Op.Start] does, now and from now on:
+	// that takes longer than was thought. The op keeps its place.
+	Start func(view *View)
+
+	// Anew says that if enough stores have something else, the op is to be shown that and
+	// decide once more, twice at most. It keeps its place.
+	Anew bool
 
 	// Denied says that it was to acquire a lock that somebody holds. It only counts.
 	Denied bool

@@ -176,6 +176,9 @@ func (c *Core) letGo(a *attempt, p int, s *slot) {
 	}
 }
 
+// mostTurned is how often an op that asks for it is shown what turned its change down.
+const mostTurned = 2
+
 // lost ends the op of an attempt that was not granted, or has it look anew.
 func (c *Core) lost(now Time, a *attempt) {
 	op := a.op
@@ -183,6 +186,12 @@ func (c *Core) lost(now Time, a *attempt) {
 	if a.retry && !op.gone && c.refused == nil && !enough {
 		op.rest = nil
 		op.doubts = true // what the table has was refused: it looks into the stores now
+		c.again(now, op)
+		return
+	}
+	if a.awaiting.Outcome == Held && op.anew && op.turned < mostTurned && !op.gone && c.refused == nil {
+		op.rest, op.Reads, op.doubts = nil, true, c.peered()
+		op.turned++
 		c.again(now, op)
 		return
 	}

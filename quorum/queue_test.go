@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -185,6 +186,95 @@ func TestAnOpThatAsksForMoreKeepsItsPlace(t *testing.T) {
 	d.ends(under, Changed)
 	if len(order) != 3 || order[0] != "more" {
 		t.Errorf("they looked in the order %v, want the one with more locks first", order)
+	}
+}
+
+// Whoever asked for something behind it must find what it did.
+func TestAnOpThatDecidesInAnotherWayKeepsItsPlace(t *testing.T) {
+	d := newDesk(t, 0)
+	var view *View
+	op := d.submit(&Op{Names: []string{"orders"}, Decide: func(*View) Plan {
+		return Plan{Start: func(v *View) { view = v }}
+	}})
+	behind := d.submit(acquiring("behind", time.Minute, "orders"))
+	for _, started := range d.core.starts {
+		started.Start(&started.view)
+	}
+	d.waits(op, "it is being decided")
+	d.waits(behind, "it is behind that")
+	lease, _ := view.Lease("orders")
+	d.core.Resume(d.now, op, Plan{Parts: []Part{{Prev: lease, Name: "orders", Value: []byte("first"), TTL: time.Minute}}})
+	d.sync()
+	d.ends(op, Changed)
+	d.ends(behind, Unchanged)
+}
+
+func TestWhatIsTurnedDownIsLookedAtAnewInItsPlace(t *testing.T) {
+	for _, anew := range []bool{true, false} {
+		d := newDesk(t, 3)
+		var seen []string
+		op := d.submit(&Op{Names: []string{"orders"}, Decide: func(v *View) Plan {
+			lease, _ := v.Lease("orders")
+			if lease != nil {
+				seen = append(seen, string(lease.Value))
+			}
+			return Plan{Anew: anew, Parts: []Part{{Prev: lease, Name: "orders", Value: []byte("ours"), TTL: time.Minute}}}
+		}})
+		behind := d.submit(looking("orders", func(l *Lease) { seen = append(seen, string(l.Value)) }))
+		d.sync()
+		d.refuse(foreignCopy("theirs"), 0, 1)
+		if !anew {
+			d.ends(op, Held)
+			continue
+		}
+		d.waits(op, "it was turned down once")
+		d.waits(behind, "it is behind that")
+		for range 2 { // the third store had done it: that is undone, behind it is the look
+			if d.asked[2][0].Action != Read {
+				d.grant(2)
+			}
+		}
+		for store := range 3 {
+			for len(d.asked[store]) > 0 && d.asked[store][0].Action == Read {
+				d.answer(store, Vote{Verdict: Granted, Found: foreignCopy("theirs"), FoundLeft: time.Minute})
+			}
+		}
+		d.settle()
+		d.ends(op, Changed)
+		d.ends(behind, Unchanged)
+		if got := strings.Join(seen, " "); got != "theirs ours" {
+			t.Errorf("they saw %q, want what turned it down, and then what came of it", got)
+		}
+	}
+}
+
+func TestWhatIsTurnedDownAgainAndAgainIsHeld(t *testing.T) {
+	d := newDesk(t, 3)
+	tries := 0
+	op := d.submit(&Op{Names: []string{"orders"}, Decide: func(v *View) Plan {
+		if tries++; tries > 20 {
+			t.Fatal("it is tried without an end")
+		}
+		lease, _ := v.Lease("orders")
+		return Plan{Anew: true, Parts: []Part{{Prev: lease, Name: "orders", Value: []byte("ours"), TTL: time.Minute}}}
+	}})
+	for over := false; !over; _, over = d.over(op) {
+		d.sync()
+		for store := range 3 {
+			for len(d.asked[store]) > 0 {
+				switch ask := d.asked[store][0]; {
+				case ask.Action == Read:
+					d.answer(store, Vote{Verdict: Granted})
+				case ask.why == whyVote:
+					d.refuse(foreignCopy("theirs"), store)
+				default:
+					d.grant(store)
+				}
+			}
+		}
+	}
+	if d.ends(op, Held); tries != 1+mostTurned {
+		t.Errorf("it was decided %d times, want %d", tries, 1+mostTurned)
 	}
 }
 

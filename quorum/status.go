@@ -1,6 +1,9 @@
 package quorum
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // A StoreStatus is what the keeper sees of one store.
 type StoreStatus struct {
@@ -51,4 +54,19 @@ type PeerStatus struct {
 	Instance  string        // if Known
 	Forgotten bool          // an operator says that it will not come back
 	Moved     time.Duration // if Known: since its beat was last seen to move
+}
+
+// An Event is something that an operator should know.
+type Event struct {
+	Kind  string // "store.up", "store.down", "store.restarted", ...
+	Store int    // -1 if it is about none
+	Name  string // of the lock, or ""
+	Text  string
+}
+
+func (c *Core) event(kind string, store int, name, format string, args ...any) {
+	const enough = 64 // of one step; a store that forgot a million leases says so once
+	if len(c.events) < enough {
+		c.events = append(c.events, Event{kind, store, name, fmt.Sprintf(format, args...)})
+	}
 }
