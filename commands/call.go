@@ -17,14 +17,11 @@ type call struct {
 	db      int
 	job     job // of a script
 
-	interpret bool // the script is not as plain as it looked
-	again     bool // and has done nothing yet
-	tx        Tx
-	answer    Reply // what to answer if what was decided is done
-	decided   bool
-	changes   bool // it was decided to change something
-	renews    bool // among it a lease of our own
-	tries     int  // how often the stores have turned it down
+	tx      Tx
+	answer  Reply // what to answer if what was decided is done
+	decided bool
+	changes bool // it was decided to change something
+	renews  bool // among it a lease of our own
 
 	batch     *batch      // of EXEC; else nil
 	watch     *watching   // of WATCH; else nil
@@ -37,14 +34,11 @@ type call struct {
 	holds     bool        // later commands of the session wait for this one
 	owed      []string    // guarded by tracker.mu; locks the session is to be told of behind the reply
 
-	op         atomic.Pointer[quorum.Op] // of the last try
-	first      quorum.Op                 // room for that of the first one
+	op         atomic.Pointer[quorum.Op] // nil until it is submitted
+	room       quorum.Op                 // for that
 	name       [1]string                 // of the op: most commands name one lock
 	next, prev *call                     // guarded by session.mu
 }
-
-// maxTries is how often a change that the stores turned down is looked at again.
-const maxTries = 2
 
 // submit starts a command on locks, or answers it if there is nothing to wait for.
 func (s *Session) submit(cmd *command, r request, proto, db int) {
@@ -56,10 +50,11 @@ func (s *Session) submit(cmd *command, r request, proto, db int) {
 	}
 	if cmd.script != nil {
 		var bad Reply
-		if c.job, bad = cmd.script(s, r.args); bad.kind == failure {
+		if c.job, bad = cmd.script(s, cmd, r); bad.kind == failure {
 			r.answer(bad, proto)
 			return
 		}
+		c.holds = c.job.script.mayStray()
 	}
 	names, err := c.names()
 	if err != nil {
@@ -118,16 +113,11 @@ func once(cmd *command, names []string) ([]string, error) {
 	return names, nil
 }
 
-// try submits the command. What the stores turned down before is shown what they
-// have; and so is what acts on a lock that is held.
+// try submits the command. What acts on a lock that is held is shown what the stores have.
 func (c *call) try(names []string) {
-	c.decided = false
-	op := &c.first
-	if c.op.Load() != nil {
-		op = new(quorum.Op)
-	}
+	op := &c.room
 	op.Names = names
-	op.Reads = c.tries > 0 || c.looks()
+	op.Reads = c.looks()
 	op.By = c.session.conn.ID
 	op.Done = c.done
 	switch {
@@ -143,8 +133,12 @@ func (c *call) try(names []string) {
 		op.Decide = c.decide
 	}
 	c.op.Store(op)
+	closed := c.session.isClosed()
+	if closed { // and what is acquired would be nobody's
+		c.session.engine.keeper.Cancel(op)
+	}
 	c.session.engine.keeper.Submit(op)
-	if c.session.isClosed() { // which may not have seen this op
+	if !closed && c.session.isClosed() { // which may not have seen this op
 		c.session.engine.keeper.Cancel(op)
 	}
 }
@@ -192,6 +186,7 @@ func (c *call) conclude(answer Reply, returned bool) (plan quorum.Plan) {
 	if answer.kind != grant {
 		plan.Parts = withoutMoments(plan.Parts)
 	}
+	plan.Anew = !c.tx.final
 	c.reads.expect(c)
 	c.answer, c.decided, c.changes, c.renews = answer, true, len(plan.Parts) > 0, false
 	for i := range plan.Parts {
@@ -203,22 +198,12 @@ func (c *call) conclude(answer Reply, returned bool) (plan quorum.Plan) {
 
 // done hears how it went, and answers.
 func (c *call) done(result quorum.Result) {
-	if c.again && result.Outcome == quorum.Unchanged {
-		c.again = false
-		c.try(c.op.Load().Names)
-		return
-	}
 	reply := c.answer
 	switch result.Outcome {
 	case quorum.Changed:
 		c.tellSeized()
 		reply = c.through(reply.resolve(result), result)
 	case quorum.Held:
-		if !c.tx.final && c.tries < maxTries && !c.session.isClosed() {
-			c.tries++
-			c.try(c.op.Load().Names)
-			return
-		}
 		reply = c.tx.refused
 		if c.renews { // the lease is there: nothing may read as if it were not
 			reply = sayFailure(errOverwritten)
@@ -233,8 +218,8 @@ func (c *call) done(result quorum.Result) {
 		}
 	}
 	c.unwatch(result)
-	c.reply(reply, result)
 	c.session.engine.slow.look(c.session, c.cmd, c.request)
+	c.reply(reply, result)
 	c.session.remove(c)
 }
 

@@ -234,8 +234,8 @@ func debugSleep(s *Session, cmd *command, r request) {
 	}
 	c := &call{session: s, cmd: cmd, request: r, proto: s.protocol(), holds: true}
 	c.alarm.ring = func() {
-		c.request.answer(sayOK(), c.proto)
 		s.engine.slow.look(s, cmd, r)
+		c.request.answer(sayOK(), c.proto)
 		s.remove(c)
 	}
 	s.add(c)

@@ -47,12 +47,17 @@ type queued struct {
 }
 
 // waits reports whether a command must wait for those that are under way.
-func (s *Session) waits(c *command) bool {
+func (s *Session) waits(c *command, r *request) bool {
 	switch {
 	case s.open && c.flags&unqueued == 0:
 		return false // it is only queued
 	case c.flags&executes != 0:
-		return s.open && (s.serves || s.watching != nil)
+		return s.open && (s.serves || s.watching != nil || slices.ContainsFunc(s.queue, func(q queued) bool {
+			return q.cmd.script != nil && s.engine.scripts.called(q.cmd, q.args).mayStray()
+		}))
+	case c.script != nil:
+		r.script = s.engine.scripts.called(c, r.args)
+		return r.script.mayStray()
 	}
 	return c.flags&barrier != 0
 }
@@ -166,17 +171,19 @@ func exec(s *Session, c *command, r request) {
 
 // submitBatch starts what was queued, as one change.
 func (s *Session) submitBatch(c *command, r request, t transaction) {
+	strays := false
 	for i := range t.queue {
 		q := &t.queue[i]
 		s.engine.monitors.show(s, s.db, q.cmd, request{args: q.args})
 		switch {
 		case q.cmd.script != nil:
-			q.job, q.bad = q.cmd.script(s, q.args)
+			q.job, q.bad = q.cmd.script(s, q.cmd, request{args: q.args})
+			strays = strays || q.bad.kind != failure && q.job.script.mayStray()
 		case q.cmd.name == "script|load":
 			_, _ = s.engine.scripts.load(q.args[2]) // for the EVALSHA behind it; what is wrong is said in its place
 		}
 	}
-	under := &call{session: s, cmd: c, request: r, proto: s.proto, db: s.db, batch: &batch{t}, holds: t.serves}
+	under := &call{session: s, cmd: c, request: r, proto: s.proto, db: s.db, batch: &batch{t}, holds: t.serves || strays}
 	under.tx.engine = s.engine
 	under.follow()
 	names, err := under.names()
@@ -275,12 +282,13 @@ func (c *call) runQueued(q *queued) Reply {
 }
 
 func (c *call) runQueuedScript(q *queued) Reply {
-	tx, db := &c.tx, c.tx.db
+	tx, db, more := &c.tx, c.tx.db, len(c.tx.more)
 	if bad := tx.use(q.cmd, q.args); bad != "" {
 		return sayFailure(bad)
 	}
 	before, posts, posted := slices.Clone(tx.slots), len(tx.posts), tx.posted
 	reply, raised := c.lua(q.job, q.cmd)
+	q.job.script.ended(len(tx.more) > more)
 	tx.db = db
 	if raised {
 		tx.restore(before)

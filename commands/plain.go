@@ -147,19 +147,20 @@ func (r *plainRun) word(reply Reply) word {
 
 // isPlain reports whether the call is a script that is carried out as other
 // commands are.
-func (c *call) isPlain() bool { return c.job.script.plain != nil && !c.interpret }
+func (c *call) isPlain() bool { return c.job.script.plain != nil }
 
-// decidePlainly is [call.decideByScript] for a plain script.
+// decidePlainly is [call.decideByScript] for a plain script. One that is not so plain
+// after all has done nothing yet, and is left to that.
 func (c *call) decidePlainly(view *quorum.View) quorum.Plan {
-	c.again = false
 	if !c.show(view) {
 		return c.conclude(sayFailure(errHungUp), false)
 	}
 	reply, ok := c.job.script.plain.run(&c.tx, c.job, c.cmd.flags&write == 0)
 	if !ok {
-		c.again, c.interpret = true, true
-		return quorum.Plan{}
+		op := c.op.Load()
+		return quorum.Plan{Start: func(view *quorum.View) { c.runOnWorker(op, view, c.decideByScript) }}
 	}
+	c.job.script.ended(false)
 	c.tx.refused, c.tx.final = Reply{}, false // of what the script called
 	return c.conclude(reply, true)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,7 +34,24 @@ type script struct {
 	proto  *lua.FunctionProto
 	plain  *plainScript // nil if it is none
 	text   []byte
-	saved  bool // guarded by scripts.mu; the library has it, or will
+	saved  bool        // guarded by scripts.mu; the library has it, or will
+	ran    atomic.Bool // once at the least, and used no lock but those that its caller named
+	strays atomic.Bool // it has used others
+}
+
+// mayStray reports whether a script may use locks that its caller does not name. It is
+// then not known what it must come before, and behind what: so it has its session to
+// itself. Of most it is known once they have run.
+func (s *script) mayStray() bool { return s == nil || s.strays.Load() || !s.ran.Load() }
+
+// ended notes whether a run of the script used other locks than its caller named.
+func (s *script) ended(strayed bool) {
+	switch {
+	case strayed:
+		s.strays.Store(true)
+	case !s.ran.Load():
+		s.ran.Store(true)
+	}
 }
 
 // scripts keeps the scripts that clients sent lately, for all sessions, and runs
@@ -86,12 +104,21 @@ func (s *scripts) find(d digest) *script {
 	return e.Value.(*script)
 }
 
-// call returns the script of a digest as find does, for a client that counts on it
-// to be there.
-func (s *scripts) call(d digest) *script {
-	found := s.find(d)
-	s.save(found)
-	return found
+// called returns the script that a command calls, nil if it is not kept.
+func (s *scripts) called(c *command, args [][]byte) *script {
+	d, ok := digest{}, true
+	switch text := args[1]; {
+	case strings.HasPrefix(c.name, "evalsha"):
+		d, ok = parseDigest(text)
+	case len(text) > maxScript:
+		return nil
+	default:
+		d = sha1.Sum(text)
+	}
+	if !ok {
+		return nil
+	}
+	return s.find(d)
 }
 
 // load returns the script of a text, compiled and kept.
@@ -178,12 +205,12 @@ func newJob(s *script, args [][]byte) (job, Reply) {
 	return job{s, args[3 : 3+n], args[3+n:]}, Reply{}
 }
 
-func eval(s *Session, args [][]byte) (job, Reply) {
-	j, bad := newJob(nil, args)
-	if bad.kind == failure {
+func eval(s *Session, c *command, r request) (job, Reply) {
+	j, bad := newJob(r.script, r.args)
+	if bad.kind == failure || j.script != nil {
 		return j, bad
 	}
-	script, err := s.engine.scripts.load(args[1])
+	script, err := s.engine.scripts.load(r.args[1])
 	if err != nil {
 		return j, sayFailure(errorLine(err))
 	}
@@ -191,18 +218,21 @@ func eval(s *Session, args [][]byte) (job, Reply) {
 	return j, Reply{}
 }
 
-func evalSHA(s *Session, args [][]byte) (job, Reply) {
-	d, ok := parseDigest(args[1])
-	if !ok {
+func evalSHA(s *Session, c *command, r request) (job, Reply) {
+	if _, ok := parseDigest(r.args[1]); !ok {
 		return job{}, sayFailure(errNoScript)
 	}
-	j, bad := newJob(nil, args)
+	j, bad := newJob(r.script, r.args)
 	if bad.kind == failure {
 		return j, bad
 	}
-	if j.script = s.engine.scripts.call(d); j.script == nil {
+	if j.script == nil {
+		j.script = s.engine.scripts.called(c, r.args)
+	}
+	if j.script == nil {
 		return j, sayFailure(errNoScript)
 	}
+	s.engine.scripts.save(j.script) // its client counts on it to be there
 	return j, Reply{}
 }
 
@@ -234,6 +264,7 @@ func (c *call) decideByScript(view *quorum.View) quorum.Plan {
 		return c.conclude(sayFailure(errHungUp), false)
 	}
 	reply, raised := c.lua(c.job, c.cmd)
+	c.job.script.ended(len(c.tx.more) > 0)
 	c.tx.refused, c.tx.final = Reply{}, false // of what the script called
 	return c.conclude(reply, !raised)
 }

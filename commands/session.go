@@ -38,9 +38,10 @@ type Session struct {
 
 // A request is a command that has not begun yet.
 type request struct {
-	args  [][]byte
-	reply func(b []byte, last bool)
-	begun time.Time
+	args   [][]byte
+	reply  func(b []byte, last bool)
+	begun  time.Time
+	script *script // that it calls, if that was looked for and is kept
 }
 
 // Begin begins the command that args, at least one, are. They are the session's
@@ -66,7 +67,7 @@ func (s *Session) Begin(args [][]byte, reply func(b []byte, last bool)) {
 	}
 	s.mu.Unlock()
 	c, p := s.engine.lookup(args)
-	if p == noProblem && s.waits(c) && s.park(r) {
+	if p == noProblem && s.waits(c, &r) && s.park(r) {
 		return
 	}
 	s.perform(c, p, r)
@@ -101,7 +102,7 @@ func (s *Session) drain() {
 		}
 		r := s.waiting[0]
 		c, p := s.engine.lookup(r.args)
-		if p == noProblem && s.under != nil && !s.closed && s.waits(c) {
+		if p == noProblem && s.under != nil && !s.closed && s.waits(c, &r) {
 			s.draining = false
 			s.mu.Unlock()
 			return
@@ -110,12 +111,18 @@ func (s *Session) drain() {
 		s.waiting = s.waiting[1:]
 		closed := s.closed
 		s.mu.Unlock()
-		if closed {
+		if closed && (p != noProblem || !s.mayFree(c)) {
 			r.answer(sayFailure(errHungUp), 2)
 			continue
 		}
 		s.perform(c, p, r)
 	}
+}
+
+// mayFree reports whether a command may free locks: of what a client that hung up had
+// sent that is still carried out, and what it would acquire is not.
+func (s *Session) mayFree(c *command) bool {
+	return c.flags&write != 0 && c.flags&watches == 0 && c.start == nil && c.serve == nil && !s.open
 }
 
 // perform does what the command says, or starts it.
@@ -155,8 +162,8 @@ func (s *Session) carryOut(c *command, r request, proto, db int) {
 		s.settle(c, r)
 	case c.serve != nil:
 		reply := c.serve(s, r.args).bounded()
-		r.answer(reply, s.protocol()) // HELLO answers in the protocol it chose
 		s.engine.slow.look(s, c, r)
+		r.answer(reply, s.protocol())
 	default:
 		s.submit(c, r, proto, db)
 	}

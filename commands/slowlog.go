@@ -42,7 +42,8 @@ func newSlowlog() *slowlog {
 	return l
 }
 
-// look keeps a command that was answered, if it was slow.
+// look keeps a command that is about to be answered, if it was slow: who has the answer
+// finds it here.
 func (l *slowlog) look(s *Session, c *command, r request) {
 	above := l.above.Load()
 	if above < 0 || r.begun.IsZero() || c.name == "auth" || c.name == "hello" {

@@ -38,9 +38,9 @@ type command struct {
 	group   string // of the manual
 	usage   string // what it takes, as the manual has it
 
-	run    func(tx *Tx, args [][]byte) Reply            // on locks, see Tx
-	serve  func(s *Session, args [][]byte) Reply        // on the session, or on all locks
-	script func(s *Session, args [][]byte) (job, Reply) // on locks, by a script
+	run    func(tx *Tx, args [][]byte) Reply                    // on locks, see Tx
+	serve  func(s *Session, args [][]byte) Reply                // on the session, or on all locks
+	script func(s *Session, c *command, r request) (job, Reply) // on locks, by a script
 	// start begins what answers in its own time, or sees to its own place among messages. It
 	// comes before serve, where there are both.
 	start func(s *Session, c *command, r request)

@@ -40,7 +40,8 @@ func (c *call) releaseLocked() (ready []*call) {
 
 func (c *call) takeTurn() {
 	s := c.session
-	c.request.answer(c.cmd.serve(s, c.request.args).bounded(), c.proto)
+	reply := c.cmd.serve(s, c.request.args).bounded()
 	s.engine.slow.look(s, c.cmd, c.request)
+	c.request.answer(reply, c.proto)
 	s.remove(c)
 }
