@@ -26,6 +26,7 @@ type Session struct {
 	waiting  []request // guarded by mu; behind a barrier, in order
 	draining bool      // guarded by mu; somebody is beginning what waited
 	held     bool      // guarded by mu; a command is under way that those behind it wait for
+	noMore   bool      // guarded by mu; the client sends no more, and may be gone
 	closed   bool      // guarded by mu; once true, always true
 
 	runs       line        // of its scripts
@@ -225,6 +226,27 @@ func (s *Session) Close() {
 	if mine {
 		s.drain()
 	}
+}
+
+// NoMore says that the client sends no more, and may be gone. Begin may still be called
+// for what it had sent. All of that is carried out and answered; but who waits for an
+// element of a list would take it from others, and is answered now. It may be called
+// at any time, also while Begin is.
+func (s *Session) NoMore() {
+	s.mu.Lock()
+	s.noMore = true
+	c := s.waitsInRoom()
+	s.mu.Unlock()
+	if c != nil {
+		c.alarm.stop(func() {})
+	}
+}
+
+// sendsNoMore reports whether nothing is to wait for what may never come.
+func (s *Session) sendsNoMore() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.noMore || s.closed
 }
 
 // add notes that a call is under way.

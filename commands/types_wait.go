@@ -48,26 +48,31 @@ const waitFor = "blpop"
 
 func newRoom() *room { return &room{queues: map[string][]*waiter{}, dirty: map[string]bool{}} }
 
-// popNow is BLPOP and BRPOP for who does not wait: the first element there is, of
-// the first list that has one, with its key; else null.
+// popNow is BLPOP and BRPOP for who does not wait.
 func popNow(left bool) func(tx *Tx, args [][]byte) Reply {
-	return func(tx *Tx, args [][]byte) Reply {
-		for _, key := range args[1 : len(args)-1] {
-			s, items, ok := tx.list(key)
-			switch {
-			case !ok:
-				return sayFailure(errWrongType)
-			case !s.held:
-				continue
-			}
-			taken, bad := tx.take(s, items, 1, left)
-			if bad != nil {
-				return *bad
-			}
-			return sayArray(sayBytes(key), sayBytes(taken[0].key))
+	return func(tx *Tx, args [][]byte) Reply { return tx.popFirst(args[1:len(args)-1], nil, true, left) }
+}
+
+// popFirst takes the first element there is, of the first list that has one, with its
+// key; else it is null. Of those lists that others wait for it takes none. A value of
+// another type is an error to who looks for the first time; later it is nothing to a
+// client that waits for a list.
+func (tx *Tx) popFirst(keys [][]byte, others []bool, first, left bool) Reply {
+	for i, key := range keys {
+		s, items, ok := tx.list(key)
+		switch {
+		case !ok && first:
+			return sayFailure(errWrongType)
+		case !ok, !s.held, others != nil && others[i]:
+			continue
 		}
-		return Reply{kind: nullArray}
+		taken, bad := tx.take(s, items, 1, left)
+		if bad != nil {
+			return *bad
+		}
+		return sayArray(sayBytes(key), sayBytes(taken[0].key))
 	}
+	return Reply{kind: nullArray}
 }
 
 // start begins a wait.
@@ -98,7 +103,7 @@ func (m *room) start(s *Session, cmd *command, r request) {
 	m.enter(w)
 	m.try(w) // before its time can be over: what is there by now is its own
 	w.call.alarm.set(timeout)
-	if s.isClosed() { // and who closed it may not have seen the call
+	if s.sendsNoMore() { // and who says so may not have seen the call
 		w.call.alarm.stop(func() {})
 	}
 }
@@ -202,7 +207,8 @@ func (m *room) serve() {
 }
 
 // try has a waiter take an element of those lists on which it is the first. What
-// was decided of them before is done by then: changes of one lock queue up.
+// was decided of them before is done by then: changes of one lock queue up. For the
+// first time it looks at all of them.
 func (m *room) try(w *waiter) {
 	m.mu.Lock()
 	if w.trying || w.over {
@@ -210,12 +216,13 @@ func (m *room) try(w *waiter) {
 		m.mu.Unlock()
 		return
 	}
-	args := [][]byte{w.call.request.args[0]}
+	args, others := [][]byte{w.call.request.args[0]}, []bool{}
 	for i, name := range w.names {
-		if m.queues[name][0] == w {
-			args = append(args, w.keys[i])
+		if mine := m.queues[name][0] == w; mine || !w.tried {
+			args, others = append(args, w.keys[i]), append(others, !mine)
 		}
 	}
+	first := !w.tried
 	w.trying, w.again = len(args) > 1, false
 	m.mu.Unlock()
 	if len(args) == 1 {
@@ -223,15 +230,17 @@ func (m *room) try(w *waiter) {
 	}
 	args = append(args, []byte("0"))
 	c := w.call
-	c.session.submit(c.cmd, request{args: args, reply: func(b []byte, _ bool) { m.heard(w, b) }}, c.proto, c.db)
+	pop := *c.cmd
+	pop.run = func(tx *Tx, args [][]byte) Reply {
+		return tx.popFirst(args[1:len(args)-1], others, first, c.cmd.name == "blpop")
+	}
+	c.session.submit(&pop, request{args: args, reply: func(b []byte, _ bool) { m.heard(w, b) }}, c.proto, c.db)
 }
 
-// heard is told what a try came to. A value of another type that comes later is
-// nothing to a client that waits for a list.
+// heard is told what a try came to.
 func (m *room) heard(w *waiter, reply []byte) {
 	none := string(reply) == nothing(nullArray, w.call.proto)
 	m.mu.Lock()
-	none = none || w.tried && string(reply) == "-"+errWrongType+"\r\n"
 	w.trying, w.tried = false, true
 	if none && !w.over {
 		again := w.again

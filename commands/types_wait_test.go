@@ -137,6 +137,45 @@ func TestWhoWaitsAndGoesTakesNothing(t *testing.T) {
 	}
 }
 
+func TestWhoSendsNoMoreTakesNothing(t *testing.T) {
+	h := newHouse(t, 0)
+	gone, late := h.guest(), h.guest()
+	waits := gone.begin("blpop", "list", "0")
+	h.waiting(1)
+	gone.session.NoMore()
+	late.session.NoMore()
+	for what, got := range map[string]string{
+		"who waits":                     gone.answer(waits, "blpop"),
+		"who begins to wait after that": late.ask("blpop list 0"),
+	} {
+		if got != noArray {
+			t.Errorf("%s, and sends no more: %q, want null", what, got)
+		}
+	}
+	h.waiting(0)
+	late.expect([2]string{"rpush list x", yes}, [2]string{"llen list", yes}, [2]string{"brpop list 0", arrayOf(bulkOf("list"), bulkOf("x"))})
+}
+
+// What is no list is nothing to who waits already, and an error to who begins to.
+func TestWhatIsNoListHoldsUpNobody(t *testing.T) {
+	for _, stores := range []int{0, 3} {
+		h := newHouse(t, stores)
+		other := h.guest()
+		first := h.guest().begin("brpop", "p", "q", "0")
+		h.waiting(1)
+		second := h.guest().begin("blpop", "q", "0")
+		h.waiting(2)
+		other.expect([2]string{"set p v", ok}, [2]string{"blpop q p 0", errLine(errWrongType)}, [2]string{"rpush q x y", ":2\r\n"})
+		if got := other.answer(first, "brpop p q") + other.answer(second, "blpop q"); got != arrayOf(bulkOf("q"), bulkOf("y"))+arrayOf(bulkOf("q"), bulkOf("x")) {
+			t.Errorf("they got %q, want an element each, of the end that they asked for", got)
+		}
+		behind := h.guest().begin("blpop", "p", "list", "0.001")
+		if got := other.answer(behind, "blpop p list"); got != errLine(errWrongType) {
+			t.Errorf("whoever begins to wait for what is no list gets %q, want an error", got)
+		}
+	}
+}
+
 func TestATransactionWakesWhoWaits(t *testing.T) {
 	h := newHouse(t, 0)
 	g, pusher := h.guest(), h.guest()

@@ -36,6 +36,7 @@ type instant struct {
 var ok = []byte("+OK\r\n")
 
 func (h instant) Open(Conn) Session { return h }
+func (h instant) NoMore()           {}
 func (h instant) Close()            {}
 func (h instant) Begin(args [][]byte, reply func([]byte, bool)) {
 	if h.elsewhere != nil {

@@ -270,6 +270,7 @@ type keeper struct {
 }
 
 func (k *keeper) Open(Conn) Session { return k }
+func (k *keeper) NoMore()           {}
 func (k *keeper) Close()            {}
 func (k *keeper) Begin(args [][]byte, reply func([]byte, bool)) {
 	k.mu.Lock()

@@ -27,6 +27,11 @@ type grace struct {
 
 // halve notes that the client sends no more.
 func (c *client) halve() {
+	c.noteHalf()
+	c.session.NoMore()
+}
+
+func (c *client) noteHalf() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()

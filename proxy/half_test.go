@@ -34,6 +34,26 @@ func TestClientThatSendsNoMoreGetsTheRepliesItIsOwed(t *testing.T) {
 	}
 }
 
+// What waits for something that may never come would take it from others.
+func TestASessionIsToldOnceThatItsClientSendsNoMore(t *testing.T) {
+	e := newEcho()
+	_, addr := start(t, Options{Handler: e})
+	p := dial(t, addr)
+	p.expectWorks()
+	p.send(resp("LATER", "a"))
+	e.awaitCommands(t, 0, 2)
+	s := e.session(t, 0)
+	e.await(t, "nothing said yet", func() bool { return s.noMore == 0 })
+	p.hangUp()
+	e.await(t, "it to be said", func() bool { return s.noMore == 1 && !s.closed })
+	e.release(t, "a", false)
+	p.expectEnd("$1\r\na\r\n")
+	e.awaitClosed(t, 1)
+	if s.noMore != 1 {
+		t.Errorf("it was said %d times, want once", s.noMore)
+	}
+}
+
 func TestClientThatSendsNoMoreGetsTheWordOnItsError(t *testing.T) {
 	e := newEcho()
 	_, addr := start(t, Options{Handler: e})

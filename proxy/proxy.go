@@ -75,6 +75,11 @@ type Session interface {
 	// are written, and no command behind this one is answered.
 	Begin(args [][]byte, reply func(b []byte, last bool))
 
+	// NoMore says that the client sends no more, and may be gone: what it asked for is
+	// answered all the same, but should not wait for what may never come. Begin may
+	// still be called for what was received before. It is called once at most.
+	NoMore()
+
 	// Close says that the client is gone, or has got all that it was owed, or sends
 	// no more and was waited for long enough. It is called once, after the last
 	// Begin. Commands still under way may be dropped or answered: nobody hears it.

@@ -46,6 +46,7 @@ type echoSession struct {
 	known  bool
 	closed bool
 	begun  []string // guarded by echo.mu
+	noMore int      // guarded by echo.mu; how often it was said
 }
 
 func newEcho() *echo {
@@ -97,6 +98,13 @@ func (s *echoSession) Begin(args [][]byte, reply func([]byte, bool)) {
 	default:
 		reply([]byte("-ERR unknown command\r\n"), false)
 	}
+}
+
+func (s *echoSession) NoMore() {
+	s.echo.mu.Lock()
+	defer s.echo.mu.Unlock()
+	s.noMore++
+	s.echo.changed.Broadcast()
 }
 
 func (s *echoSession) Close() {
