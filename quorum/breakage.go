@@ -38,4 +38,5 @@ const (
 	breakRivals      // section 3: answer by the one of two possible leases
 	breakPace        // rule 6: let a signature stand though the store's clock may have jumped unseen
 	breakOwed        // rule 3: take a store's word on locks that its signatures leave out
+	breakTwice       // section 3: make anew what a silent store may have made and a peer went on from
 )

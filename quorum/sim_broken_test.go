@@ -48,6 +48,7 @@ var brokenRules = []brokenRule{
 	{"section 3: swap where there is no copy, or an older one", breakStrict, "crowd"},
 	{"section 3: take a copy that was seen for the lease, though we have that", breakAdopt, "crowd"},
 	{"rule 10: leave notices of what may never have been granted", breakUnsure, "crowd"},
+	{"section 3: make anew what a peer went on from", breakTwice, ""},
 }
 
 // alone is for histories in which nobody contends: see [simLoner]. What is let go and

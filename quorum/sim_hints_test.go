@@ -35,4 +35,5 @@ var simHints = map[string]hint{
 	"section 3: swap where there is no copy, or an older one":                  {8384, 0},
 	"section 3: take a copy that was seen for the lease, though we have that":  {265379, 0},
 	"rule 10: leave notices of what may never have been granted":               {359842, 0},
+	"section 3: make anew what a peer went on from":                            {711010880, 0},
 }

@@ -278,7 +278,7 @@ func (c *Core) part(a *attempt) {
 		a.op.parted = append(a.op.parted, a)
 	}
 	for p := range a.parts {
-		if next := a.next[p]; next != nil && a.parts[p].Prev == nil && a.mayHaveMade(p, c.cfg.Need) {
+		if next := a.next[p]; next != nil && a.parts[p].Prev == nil && a.mayHaveMade(p, c.cfg.Need) && c.breaks&breakTwice == 0 {
 			a.op.made = append(a.op.made, next.Fence)
 		}
 	}
