@@ -36,7 +36,7 @@ type lane struct {
 	up          bool
 	since       Time
 	incarnation string
-	runID       string
+	runID       string    // of its server, as it was when it came up last
 	counts      [3]uint64 // of votes, by verdict
 	last        Event     // the last that was told of it
 	lastAt      Time
@@ -173,23 +173,47 @@ func (l *lane) isUp() bool {
 }
 
 func (l *lane) connect(ctx context.Context) error {
-	k := l.keeper
 	ctx, cancel := context.WithTimeout(ctx, l.patience())
 	defer cancel()
 	incarnation, err := l.store.Connect(ctx)
 	if err != nil {
 		return err
 	}
-	if incarnation != l.incarnation { // only run changes it
-		if err := l.vet(ctx); err != nil {
+	runID := l.runID
+	if incarnation != l.incarnation { // only run changes them
+		if runID, err = l.vet(ctx); err != nil {
 			return err
 		}
 	}
+	return l.rise(incarnation, runID)
+}
+
+// rise marks the store as up, unless its server votes already under another name.
+// That is looked at whenever a store comes up, with the mutex held until it is: others
+// come up at the same time, and a server that was away may come back as it was when
+// another name leads to it.
+func (l *lane) rise(incarnation, runID string) error {
+	k := l.keeper
 	k.mu.Lock()
+	if other := l.twin(runID); other != nil {
+		k.mu.Unlock()
+		return fmt.Errorf("it is the same server as %s (run id %s), and would vote twice: it is not asked while %s is up",
+			other.name, runID, other.name)
+	}
 	now := k.opts.Clock.Now()
-	l.down, l.up, l.since, l.incarnation = nil, true, now, incarnation
+	l.down, l.up, l.since, l.incarnation, l.runID = nil, true, now, incarnation, runID
 	k.core.Up(now, l.index, incarnation)
 	k.leave()
+	return nil
+}
+
+// twin returns another lane that is up with a server, nil if none is. keeper.mu is held.
+func (l *lane) twin(runID string) *lane {
+	for _, other := range l.keeper.lanes {
+		if other != l && other.up && runID != "" && other.runID == runID {
+			return other
+		}
+	}
 	return nil
 }
 
@@ -197,28 +221,19 @@ func (l *lane) connect(ctx context.Context) error {
 // store on its way up is slower.
 func (l *lane) patience() time.Duration { return min(4*l.keeper.opts.Timeout, connectMost) }
 
-// vet looks at a server that was not seen before: it may be one that may not
-// vote, or that votes already under another name.
-func (l *lane) vet(ctx context.Context) error {
-	k := l.keeper
+// vet looks at a server that was not seen before: it may be one that may not vote. It
+// returns the server's run id.
+func (l *lane) vet(ctx context.Context) (runID string, err error) {
 	facts, err := l.store.Facts(ctx)
 	if err != nil {
-		return fmt.Errorf("ask what it is: %w", err)
+		return "", fmt.Errorf("ask what it is: %w", err)
 	}
-	if k.opts.Vet != nil {
-		if err := k.opts.Vet(facts); err != nil {
-			return err
+	if vet := l.keeper.opts.Vet; vet != nil {
+		if err := vet(facts); err != nil {
+			return "", err
 		}
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, other := range k.lanes {
-		if other != l && other.up && facts.RunID != "" && other.runID == facts.RunID {
-			return fmt.Errorf("it is the same server as %s (run id %s), and would vote twice", other.name, facts.RunID)
-		}
-	}
-	l.runID = facts.RunID
-	return nil
+	return facts.RunID, nil
 }
 
 // fall marks the store as down; what waits for it is silent.
