@@ -154,3 +154,21 @@ func TestTwoStoresMayExchangeTheirServers(t *testing.T) {
 		h.areUp("exchanged", true, true)
 	})
 }
+
+// What is asked of a server on another connection may be answered by another one.
+func TestAServerIsNotTakenForWhatItsAddressLeadsToNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		h, all := openAddresses(t, 2, func(h *house, all []*address) {
+			all[1].leads.Store(h.fakes[0])
+			all[1].gate = gate
+		})
+		all[1].leads.Store(h.fakes[1]) // it is connected to the other one, and now asked who it is
+		close(gate)
+		pass(time.Second)
+		h.areUp("connected to the one that says what it is", true, true)
+		if got, want := h.keeper.Status().Stores[1].Incarnation, h.fakes[1].Incarnation(); got != want {
+			t.Errorf("s1 is up in incarnation %s, want %s, which said what it is", got, want)
+		}
+	})
+}

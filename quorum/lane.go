@@ -181,7 +181,7 @@ func (l *lane) connect(ctx context.Context) error {
 	}
 	runID := l.runID
 	if incarnation != l.incarnation { // only run changes them
-		if runID, err = l.vet(ctx); err != nil {
+		if runID, err = l.vet(ctx, incarnation); err != nil {
 			return err
 		}
 	}
@@ -223,10 +223,14 @@ func (l *lane) patience() time.Duration { return min(4*l.keeper.opts.Timeout, co
 
 // vet looks at a server that was not seen before: it may be one that may not vote. It
 // returns the server's run id.
-func (l *lane) vet(ctx context.Context) (runID string, err error) {
+func (l *lane) vet(ctx context.Context, incarnation string) (runID string, err error) {
 	facts, err := l.store.Facts(ctx)
 	if err != nil {
 		return "", fmt.Errorf("ask what it is: %w", err)
+	}
+	// They were asked for on another connection, and the address may lead elsewhere by now.
+	if facts.Incarnation != "" && facts.Incarnation != incarnation {
+		return "", fmt.Errorf("connected to incarnation %s, and then incarnation %s said what it is", incarnation, facts.Incarnation)
 	}
 	if vet := l.keeper.opts.Vet; vet != nil {
 		if err := vet(facts); err != nil {
