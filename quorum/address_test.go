@@ -3,6 +3,7 @@ package quorum_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -131,12 +132,16 @@ func TestAServerThatComesBackIsNoSecondStore(t *testing.T) {
 		all[1].move(h.fakes[0]) // while that is cut off from its own name
 		pass(3 * time.Second)
 		h.areUp("its name has gone to another one", false, true, true)
+		told := len(h.log.String())
 		all[0].leads.Store(h.fakes[0]) // in the same incarnation
 		pass(3 * time.Second)
 		h.areUp("it is back", false, true, true)
 		const why = "it is the same server as s1 (run id s0/1), and would vote twice: it is not asked while s1 is up"
 		if got := h.keeper.Status().Stores[0].Err; got == nil || got.Error() != why {
 			t.Errorf("s0 is down: %v, want %s", got, why)
+		}
+		if got := h.log.String()[told:]; strings.Count(got, why) != 1 || !strings.Contains(got, "store=s0") {
+			t.Errorf("the log says\n%s\nwant once that %s", got, why)
 		}
 		all[1].move(h.fakes[1])
 		pass(3 * time.Second)

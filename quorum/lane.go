@@ -2,6 +2,7 @@ package quorum
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -37,6 +38,7 @@ type lane struct {
 	since       Time
 	incarnation string
 	runID       string    // of its server, as it was when it came up last
+	refusal     string    // that was told of since then
 	counts      [3]uint64 // of votes, by verdict
 	last        Event     // the last that was told of it
 	lastAt      Time
@@ -197,11 +199,11 @@ func (l *lane) rise(incarnation, runID string) error {
 	k.mu.Lock()
 	if other := l.twin(runID); other != nil {
 		k.mu.Unlock()
-		return fmt.Errorf("it is the same server as %s (run id %s), and would vote twice: it is not asked while %s is up",
-			other.name, runID, other.name)
+		return unfit{fmt.Errorf("it is the same server as %s (run id %s), and would vote twice: it is not asked while %s is up",
+			other.name, runID, other.name)}
 	}
 	now := k.opts.Clock.Now()
-	l.down, l.up, l.since, l.incarnation, l.runID = nil, true, now, incarnation, runID
+	l.down, l.up, l.since, l.incarnation, l.runID, l.refusal = nil, true, now, incarnation, runID, ""
 	k.core.Up(now, l.index, incarnation)
 	k.leave()
 	return nil
@@ -221,6 +223,11 @@ func (l *lane) twin(runID string) *lane {
 // store on its way up is slower.
 func (l *lane) patience() time.Duration { return min(4*l.keeper.opts.Timeout, connectMost) }
 
+// An unfit error is why a server that is there may not vote.
+type unfit struct{ error }
+
+func (u unfit) Unwrap() error { return u.error }
+
 // vet looks at a server that was not seen before: it may be one that may not vote. It
 // returns the server's run id.
 func (l *lane) vet(ctx context.Context, incarnation string) (runID string, err error) {
@@ -234,7 +241,7 @@ func (l *lane) vet(ctx context.Context, incarnation string) (runID string, err e
 	}
 	if vet := l.keeper.opts.Vet; vet != nil {
 		if err := vet(facts); err != nil {
-			return "", err
+			return "", unfit{err}
 		}
 	}
 	return facts.RunID, nil
@@ -246,6 +253,11 @@ func (l *lane) fall(err error) {
 	k.mu.Lock()
 	if l.down == nil {
 		l.since = k.opts.Clock.Now()
+	} else if l.isNews(err) {
+		k.core.event("store.down", l.index, "", "%v", err)
+	}
+	if errors.As(err, new(unfit)) {
+		l.refusal = err.Error()
 	}
 	l.down, l.up = err, false
 	for _, ask := range l.queue {
@@ -255,6 +267,12 @@ func (l *lane) fall(err error) {
 	l.queue, l.bytes = l.queue[:0], 0
 	k.core.Down(l.index, err)
 	k.leave()
+}
+
+// isNews reports whether a store that is down for another reason now is to be told of
+// once more: somebody has to mend that, and it will not pass. keeper.mu is held.
+func (l *lane) isNews(err error) bool {
+	return errors.As(err, new(unfit)) && err.Error() != l.refusal
 }
 
 // member returns the store that the lane was made for.
