@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -17,22 +18,28 @@ type void struct{ error }
 func (v void) Unwrap() error { return v.error }
 
 // ask sends the requests as one pipeline and fills in the votes, Elapsed left
-// out. An error means that the connection is of no use any more.
+// out. An error means that the connection is of no use any more. Whoever calls it
+// cuts the connection when ctx is done.
 func (l *link) ask(ctx context.Context, requests []quorum.Request, votes []quorum.Vote) error {
-	return l.again(ctx, l.send(ctx, requests, votes, false), requests, votes)
+	return l.again(ctx, time.Time{}, l.send(ctx, requests, votes, false), requests, votes)
 }
 
-// end is ask for a pipeline that is on its way.
-func (l *link) end(ctx context.Context, sent sent, requests []quorum.Request, votes []quorum.Vote) error {
+// end is ask for a pipeline that is on its way, which nobody cuts the connection for:
+// it is read from until the deadline, as whoever sent it has seen to, and what has to
+// be sent again is written until then.
+func (l *link) end(deadline time.Time, sent sent, requests []quorum.Request, votes []quorum.Vote) error {
+	ctx := context.Background()
 	now, err := l.collect(ctx, sent, requests, votes)
-	return l.again(ctx, l.weigh(now, err, votes), requests, votes)
+	return l.again(ctx, deadline, l.weigh(now, err, votes), requests, votes)
 }
 
 // again asks again for what was forgotten, unless the pipeline before came to an
-// error.
-func (l *link) again(ctx context.Context, err error, requests []quorum.Request, votes []quorum.Vote) error {
+// error. It writes until the deadline, unless that is zero.
+func (l *link) again(ctx context.Context, deadline time.Time, err error, requests []quorum.Request, votes []quorum.Vote) error {
 	if err == nil && slices.ContainsFunc(votes, isForgotten) {
+		l.conn.SetWriteDeadline(deadline)
 		err = l.askAgain(ctx, requests, votes)
+		l.conn.SetWriteDeadline(time.Time{}) // the next batch has its own, or none
 	}
 	var all void
 	if errors.As(err, &all) {

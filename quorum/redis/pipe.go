@@ -194,7 +194,7 @@ func (s *Store) settle(b *flowing) error {
 	if err != nil {
 		silence(b.votes, err, true)
 	} else {
-		err = b.link.end(context.Background(), b.sent, b.requests, b.votes)
+		err = b.link.end(b.deadline, b.sent, b.requests, b.votes)
 	}
 	err = s.conclude(b.votes, time.Since(b.start), err)
 	if b.own != nil {
