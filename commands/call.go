@@ -17,22 +17,23 @@ type call struct {
 	db      int
 	job     job // of a script
 
-	tx      Tx
-	answer  Reply // what to answer if what was decided is done
-	decided bool
-	changes bool // it was decided to change something
-	renews  bool // among it a lease of our own
+	tx     Tx
+	answer Reply // what to answer if what was decided is done
 
-	batch     *batch      // of EXEC; else nil
-	watch     *watching   // of WATCH; else nil
-	reads     *readings   // of a client that tracks; else nil
-	alarm     alarm       // of one that waits for nothing but time
-	unblocked atomic.Bool // its wait was ended by CLIENT UNBLOCK, and is to fail
+	batch  *batch    // of EXEC; else nil
+	watch  *watching // of WATCH; else nil
+	reads  *readings // of a client that tracks; else nil
+	alarm  alarm     // of one that waits for nothing but time
+	awaits int       // guarded by session.mu; waits for so many before it
+	heirs  []*call   // guarded by session.mu; they wait for this one
+	owed   []string  // guarded by tracker.mu; locks the session is to be told of behind the reply
+
+	decided   bool
+	changes   bool        // it was decided to change something
+	renews    bool        // among it a lease of our own
 	turns     bool        // it waits for those before it
-	awaits    int         // guarded by session.mu; for so many
-	heirs     []*call     // guarded by session.mu; they wait for this one
 	holds     bool        // later commands of the session wait for this one
-	owed      []string    // guarded by tracker.mu; locks the session is to be told of behind the reply
+	unblocked atomic.Bool // its wait was ended by CLIENT UNBLOCK, and is to fail
 
 	op         atomic.Pointer[quorum.Op] // nil until it is submitted
 	room       quorum.Op                 // for that

@@ -239,7 +239,7 @@ func (c *Core) Submit(now Time, op *Op) {
 		c.finish(op, Result{Outcome: Failed, Err: err})
 		return
 	}
-	op.tries, op.parted, op.made, op.late, op.endsBy, op.splitBy = 0, nil, nil, false, 0, 0
+	op.tries, op.turned, op.parted, op.made, op.late, op.endsBy, op.splitBy = 0, 0, nil, nil, false, 0, 0
 	if s := c.vacant(op); s != nil {
 		s.running = op
 		c.run(now, op)

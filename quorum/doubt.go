@@ -67,7 +67,7 @@ func (s *slot) other(now Time, found *Lease) []*Lease {
 // of. Either may be the one that is held, so an op that could do nothing by the
 // one is tried by each of the others.
 func (c *Core) showOther(op *Op) (seen bool) {
-	at := op.other
+	at := int(op.other)
 	op.other++
 	if at == 0 && op.view.rivals != nil {
 		op.view.first = slices.Clone(op.view.found)

@@ -12,11 +12,6 @@ type Op struct {
 	// Names are the locks it may read or change, each once.
 	Names []string
 
-	// Reads says that it must know of locks that somebody else holds directly in
-	// the stores. Our own leases are always known; these cost a round trip to
-	// the stores when the table has no lease.
-	Reads bool
-
 	// Decide is called when the names are ours to change, and again each time
 	// what it was shown has become stale. It returns what to change, runs under
 	// the core's mutex, and must not call back: it is a pure function of view.
@@ -34,26 +29,35 @@ type Op struct {
 	// mutex.
 	Done func(Result)
 
-	state opState
-	view  View
-	one   [1]*Lease // room for what the view found, mostly one lease
-	rest  *attempt  // under way
-	reads *reading  // under way
-	began Time      // when its names were its own
-	deed  Deed
-	tries int // how often it was shown leases anew
-	other int // how many of the other possible leases it was shown, see Core.showOther
-	// looked: it was shown what the stores have, and not just what the table has.
-	looked  bool
-	anew    bool       // as its plan says
-	turned  int        // how often it was shown what had turned its change down
-	late    bool       // it looked anew for answers from before others', see beforeItEnded
-	endsBy  Time       // until then it waits for who is ending what it is to take, see Core.endsNow
-	splitBy Time       // until then it tries again for a rival's sake, see Core.split
-	doubts  bool       // with peers: it is to look there before it decides again
-	parted  []*attempt // those that were refused though some store may have acted on them
-	made    []Number   // fences of leases that silent stores may have made, and that it is to make anew
-	gone    bool       // the client hung up
+	view    View
+	one     [1]*Lease // room for what the view found, mostly one lease
+	rest    *attempt  // under way
+	reads   *reading  // under way
+	began   Time      // when its names were its own
+	endsBy  Time      // until then it waits for who is ending what it is to take, see Core.endsNow
+	splitBy Time      // until then it tries again for a rival's sake, see Core.split
+
+	parted []*attempt // those that were refused though some store may have acted on them
+	made   []Number   // fences of leases that silent stores may have made, and that it is to make anew
+
+	// What is small comes together: an op is made for each command, and gaps would make it
+	// larger.
+
+	// Reads says that it must know of locks that somebody else holds directly in
+	// the stores. Our own leases are always known; these cost a round trip to
+	// the stores when the table has no lease.
+	Reads bool
+
+	state  opState
+	deed   Deed
+	looked bool  // it was shown what the stores have, and not just what the table has
+	anew   bool  // as its plan says
+	late   bool  // it looked anew for answers from before others', see beforeItEnded
+	doubts bool  // with peers: it is to look there before it decides again
+	gone   bool  // the client hung up
+	tries  int32 // how often it was shown leases anew
+	other  int32 // how many of the other possible leases it was shown, see Core.showOther
+	turned int32 // how often it was shown what had turned its change down
 }
 
 // A View is what an op was shown: the leases of its names at one moment.
