@@ -142,6 +142,9 @@ func (c *client) finish(why error) bool {
 	switch {
 	case errors.Is(why, errGone):
 		return false
+	case errors.Is(why, errHTTP):
+		c.warnOfHTTP()
+		return false
 	case errors.Is(why, errIdle):
 		c.cutOff("idle for too long")
 		return false

@@ -72,6 +72,9 @@ func (c *client) begin(s *slot, command []byte) (err error) {
 	for i, arg := range args {
 		args[i] = slices.Clip(arg) // or an append would write over the next
 	}
+	if isHTTP(args[0]) {
+		return errHTTP
+	}
 	defer func() {
 		if cause := recover(); cause != nil {
 			c.panicked(cause)

@@ -35,13 +35,14 @@ const (
 // so that nobody stands still because of the others; and beyond MaxBytes those that
 // hold most are closed, until three quarters are left.
 type Server struct {
-	options Options
-	chunks  sync.Pool // of *[chunkSize]byte, to read into
-	pages   sync.Pool // of *[]byte, to gather replies in
-	budget  budget
-	relief  sync.Mutex // held while connections are closed because of the budget
-	stop    chan struct{}
-	tasks   sync.WaitGroup // one for each connection; added to under mu, and not once stopped
+	options  Options
+	chunks   sync.Pool // of *[chunkSize]byte, to read into
+	pages    sync.Pool // of *[]byte, to gather replies in
+	budget   budget
+	relief   sync.Mutex // held while connections are closed because of the budget
+	attacked alarm      // somebody sends HTTP
+	stop     chan struct{}
+	tasks    sync.WaitGroup // one for each connection; added to under mu, and not once stopped
 
 	accepted, refused, commands, protocolErrors, cutOff, bytesIn, bytesOut atomic.Uint64
 
