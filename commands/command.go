@@ -139,7 +139,7 @@ func (e *Engine) named(args [][]byte) []*command {
 func commandCount(s *Session, _ [][]byte) Reply { return sayInt(int64(len(s.engine.sorted()))) }
 
 func commandList(s *Session, args [][]byte) Reply {
-	pattern := ""
+	pattern := everything
 	if len(args) > 2 {
 		if len(args) != 5 || !is(args[2], "filterby") || !is(args[3], "pattern") {
 			return sayFailure(errSyntax)
@@ -148,7 +148,7 @@ func commandList(s *Session, args [][]byte) Reply {
 	}
 	names := []Reply{}
 	for _, c := range s.engine.sorted() {
-		if pattern == "" || glob(pattern, c.name) {
+		if matches(pattern, c.name) {
 			names = append(names, sayText(c.name))
 		}
 	}

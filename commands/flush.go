@@ -24,7 +24,7 @@ func flush(s *Session, c *command, r request) {
 	}
 	match := func(string) bool { return true }
 	if c.name == "flushdb" {
-		match = s.matching("")
+		match = s.matching(everything)
 	}
 	n := s.engine.countLocks(match)
 	switch {

@@ -11,12 +11,12 @@ import (
 // keeper's table; what others hold directly in the stores is not listed.
 
 // matching returns whether a lock is of the session's database and matches a
-// pattern; "" matches all.
+// pattern.
 func (s *Session) matching(pattern string) func(name string) bool {
 	db := s.db
 	return func(name string) bool {
 		key, ok := keyIn(db, name)
-		return ok && (pattern == "" || pattern == "*" || glob(pattern, key))
+		return ok && matches(pattern, key)
 	}
 }
 
@@ -46,7 +46,7 @@ func keys(s *Session, args [][]byte) Reply {
 }
 
 func dbsize(s *Session, _ [][]byte) Reply {
-	return sayInt(int64(s.engine.countLocks(s.matching(""))))
+	return sayInt(int64(s.engine.countLocks(s.matching(everything))))
 }
 
 func (e *Engine) countLocks(match func(name string) bool) int {
@@ -89,7 +89,7 @@ func scan(s *Session, args [][]byte) Reply {
 	}
 	all := make([]entry, 0, len(found))
 	for _, l := range found {
-		if o.kind == "" || o.kind == shapes[leaseShape(l)].name {
+		if !o.typed || o.kind == shapes[leaseShape(l)].name {
 			key, _ := keyIn(s.db, l.Name)
 			all = append(all, entry{position(l.Name), key})
 		}
@@ -110,11 +110,12 @@ func scan(s *Session, args [][]byte) Reply {
 
 type scanning struct {
 	pattern, kind string
+	typed         bool // only of that kind
 	count         int
 }
 
 func parseScan(args [][]byte) (o scanning, bad *Reply) {
-	o.count = scanPage
+	o.pattern, o.count = everything, scanPage
 	for i := 0; i < len(args); i += 2 {
 		switch {
 		case i+1 < len(args) && is(args[i], "count"):
@@ -129,7 +130,7 @@ func parseScan(args [][]byte) (o scanning, bad *Reply) {
 		case i+1 < len(args) && is(args[i], "match"):
 			o.pattern = string(args[i+1])
 		case i+1 < len(args) && is(args[i], "type"):
-			o.kind = strings.ToLower(string(args[i+1]))
+			o.typed, o.kind = true, strings.ToLower(string(args[i+1]))
 		default:
 			return o, &Reply{kind: failure, text: errSyntax}
 		}

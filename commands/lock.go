@@ -104,7 +104,7 @@ func describe(l *quorum.Lease, key string, now quorum.Time) Reply {
 // locks is LOCKS [MATCH pattern] [COUNT n]: what LOCKINFO says, of every lock of
 // the database, sorted by name. A thousand unless COUNT says more.
 func locks(s *Session, args [][]byte) Reply {
-	count, pattern := int64(1000), ""
+	count, pattern := int64(1000), everything
 	for i := 1; i < len(args); i += 2 {
 		switch {
 		case i+1 < len(args) && is(args[i], "match"):

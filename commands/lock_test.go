@@ -69,7 +69,7 @@ func TestLocksAreListedByName(t *testing.T) {
 		return names
 	}
 	for line, want := range map[string]string{
-		"locks": "a1 a2 b2 c3", "locks match a*": "a1 a2", "locks count 3": "a1 a2 b2", "LOCKS COUNT 1 MATCH *2": "a2",
+		"locks": "a1 a2 b2 c3", "locks match a*": "a1 a2", `locks match ""`: "", "locks match *": "a1 a2 b2 c3", "locks count 3": "a1 a2 b2", "LOCKS COUNT 1 MATCH *2": "a2",
 	} {
 		if got := strings.Join(listed(line), " "); got != want {
 			t.Errorf("%s lists %s, want %s", line, got, want)

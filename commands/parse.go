@@ -60,6 +60,15 @@ func appendLower(dst, b []byte) []byte {
 	return dst
 }
 
+// everything is the pattern of who gives none. It matches an empty name too, of which
+// [glob] says otherwise.
+//
+// Source: Redis, keysCommand and scanGenericCommand, which do not look at what matches it.
+const everything = "*"
+
+// matches is glob for what is listed.
+func matches(pattern, name string) bool { return pattern == everything || glob(pattern, name) }
+
 // glob reports whether name matches pattern, in Redis's way: * ? [a-z] [^a] and
 // \ before a character that stands for itself. It takes time proportional to
 // the product of the lengths at most, whatever the pattern. An empty name matches

@@ -117,8 +117,8 @@ var alike = map[string][]string{
 	},
 	"scanning": {
 		"keys *", "scan 0", "dbsize", "set abc 1", "keys *", "keys a?c", "keys a[a-c]c", "keys a[^b]c", "keys \"a\\\\bc\"", "keys", "scan 0", "scan 0 match ab*", "scan 0 match x*",
-		"scan 0 count 10", "scan 0 type string", "scan 0 type hash", "SCAN 0 TYPE string MATCH a* COUNT 5", "scan x", "scan 0 count", "scan 0 count 0", "scan 0 count x", "scan 0 foo bar",
-		"scan 0 match", "scan", "dbsize", "dbsize x", "select 1", "keys *", "dbsize", "set abc 2", "get abc", "select 0", "get abc", "select 16", "select -1", "select x", "select", "select 99999999999999999999",
+		"scan 0 count 10", "scan 0 type string", "scan 0 type hash", "scan 0 type \"\"", "SCAN 0 TYPE string MATCH a* COUNT 5", "scan x", "scan 0 count", "scan 0 count 0", "scan 0 count x", "scan 0 foo bar",
+		"scan 0 match", "keys \"\"", "scan 0 match \"\"", "scan 0 match x* match \"\"", "scan", "dbsize", "dbsize x", "select 1", "keys *", "dbsize", "set abc 2", "get abc", "select 0", "get abc", "select 16", "select -1", "select x", "select", "select 99999999999999999999",
 		"flushall foo", "flushdb foo", "flushall sync async",
 	},
 	"connection": {
@@ -133,12 +133,12 @@ var alike = map[string][]string{
 		"foo aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggggggggghhhhhhhhhhiiiiiiiiiijjjjjjjjjjkkkkkkkkkk next more",
 		"\"client|id\"", "\"get|x\" a",
 		"command foo", "command info nothing", "command docs nothing", "command count x", "command getkeys set a", "command getkeys", "command getkeys set a b", "command getkeys del a b c", "command getkeys ping a",
-		"command getkeys mset a 1 b 2", "command getkeys eval x 2 a b c", "command getkeys foo a", "command list filterby pattern getrang?", "command list foo",
+		"command getkeys mset a 1 b 2", "command getkeys eval x 2 a b c", "command getkeys foo a", "command list filterby pattern getrang?", "command list filterby pattern \"\"", "command list filterby pattern \"*none*\"", "command list foo",
 		"info nothing-like-this", "script", "script foo", "script exists", "script load", "script flush foo", "script flush a b",
 	},
 	"messages": {
 		"publish c x", "publish c", "publish c x y", "spublish c x", "spublish", "unsubscribe", "unsubscribe c", "punsubscribe", "sunsubscribe", "subscribe", "psubscribe", "ssubscribe",
-		"pubsub", "pubsub foo", "pubsub channels", "pubsub channels a b", "pubsub numsub", "pubsub numsub a", "pubsub numpat", "pubsub numpat a", "pubsub shardchannels", "pubsub shardnumsub a",
+		"pubsub", "pubsub foo", "pubsub channels", "pubsub channels a b", "pubsub channels \"\"", "pubsub numsub", "pubsub numsub a", "pubsub numpat", "pubsub numpat a", "pubsub shardchannels", "pubsub shardnumsub a",
 		"eval \"return redis.call('publish',KEYS[1],'x')\" 1 c", "eval \"return redis.call('spublish','c','x')\" 0", "eval_ro \"return redis.call('publish','c','x')\" 0", "eval_ro \"return redis.call('spublish','c','x')\" 0",
 		"eval \"return redis.call('publish','c')\" 0", "eval \"return redis.call('subscribe','c')\" 0", "eval \"return redis.call('pubsub','numpat')\" 0", "eval \"return redis.pcall('unsubscribe').err\" 0",
 		"command getkeys publish c x", "command getkeys subscribe c",

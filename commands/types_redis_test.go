@@ -43,8 +43,8 @@ var alikeValues = map[string][]string{
 		"sadd one x", "spop one", "exists one", "sadd one x", "srandmember one", "srandmember one 5", "srandmember one -2", "spop one 5", "sadd i -5 10 9 100", "smembers i",
 	},
 	"pages": {
-		"hset h a 1 b 2 c 3", "hscan h 0", "hscan h 0 match a*", "hscan h 0 MATCH x COUNT 5", "hscan h 7", "hscan h x", "hscan h 0 count 0", "hscan h 0 count x", "hscan h 0 match", "hscan h 0 foo", "hscan h 0 count", "hscan none 0", "hscan none 0 foo", "hscan none x", "hscan h", "sscan h 0", "zscan h 0",
-		"sadd s 3 1 2", "sscan s 0", "sscan s 0 match 1", "sscan s 0 count 1", "sscan s 0 foo", "sscan none 0", "sscan s", "hscan s 0", "zadd z 1 a 2.5 b inf c", "zscan z 0", "zscan z 0 match b", "zscan z 0 count 100 match *", "zscan z x", "zscan none 0", "set k v", "zscan k 0", "hscan k 0", "sscan k 0", "hscan k x", "hscan k 0 foo",
+		"hset h a 1 b 2 c 3", "hscan h 0", "hscan h 0 match a*", "hscan h 0 match \"\"", "hset e \"\" v", "hscan e 0 match \"\"", "hscan e 0 match *", "hscan e 0 match **", "hscan h 0 MATCH x COUNT 5", "hscan h 7", "hscan h x", "hscan h 0 count 0", "hscan h 0 count x", "hscan h 0 match", "hscan h 0 foo", "hscan h 0 count", "hscan none 0", "hscan none 0 foo", "hscan none x", "hscan h", "sscan h 0", "zscan h 0",
+		"sadd s 3 1 2", "sscan s 0", "sscan s 0 match 1", "sscan s 0 match \"\"", "sscan s 0 count 1", "sscan s 0 foo", "sscan none 0", "sscan s", "hscan s 0", "zadd z 1 a 2.5 b inf c", "zscan z 0", "zscan z 0 match b", "zscan z 0 match \"\"", "zscan z 0 count 100 match *", "zscan z x", "zscan none 0", "set k v", "zscan k 0", "hscan k 0", "sscan k 0", "hscan k x", "hscan k 0 foo",
 		"eval \"return redis.call('hscan',KEYS[1],0)\" 1 h", "eval \"return redis.call('zscan',KEYS[1],0,'match','b')\" 1 z",
 	},
 	"by scripts": {

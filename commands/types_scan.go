@@ -25,7 +25,7 @@ func (tx *Tx) scanItems(args [][]byte, of shape) Reply {
 	}
 	page := sayArray()
 	for _, it := range items {
-		if o.pattern != "" && !glob(o.pattern, string(it.key)) {
+		if !matches(o.pattern, string(it.key)) {
 			continue
 		}
 		page.items = append(page.items, sayBytes(it.key))
@@ -47,6 +47,7 @@ type itemScanning struct {
 
 // parseScanItems reads MATCH, COUNT, which makes no difference, and NOVALUES.
 func parseScanItems(args [][]byte, of shape) (o itemScanning, bad *Reply) {
+	o.pattern = everything
 	for i := 0; i < len(args); i++ {
 		switch {
 		case is(args[i], "count") && i+1 < len(args):
