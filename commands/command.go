@@ -194,18 +194,14 @@ func (c *command) describe() Reply {
 func commandGetKeys(s *Session, args [][]byte) Reply {
 	c, p := s.engine.lookup(args[2:])
 	switch {
+	case p == unknownCommand, p == unknownSubcommand:
+		return sayFailure("ERR Invalid command specified")
+	case c.keys == (keySpec{}):
+		return sayFailure("ERR The command has no key arguments")
 	case p == wrongArity:
 		return sayFailure("ERR Invalid number of arguments specified for command")
-	case p != noProblem:
-		return sayFailure("ERR Invalid command specified")
-	}
-	if c.keys == (keySpec{}) {
-		return sayFailure("ERR The command has no key arguments")
 	}
 	keys := c.lockArgs(nil, args[2:])
-	if len(keys) == 0 {
-		return sayFailure("ERR Invalid arguments specified for command")
-	}
 	items := make([]Reply, len(keys))
 	for i, key := range keys {
 		items[i] = sayBytes(key)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/subtle"
 	"fmt"
+	"math"
 )
 
 // What is about one's own connection.
@@ -152,6 +153,8 @@ func parseDB(arg []byte) (db int, bad *Reply) {
 	switch {
 	case !ok:
 		return 0, &Reply{kind: failure, text: errNotInteger}
+	case n < math.MinInt32 || n > math.MaxInt32:
+		return 0, &Reply{kind: failure, text: errOutOfRange(math.MinInt32, math.MaxInt32)}
 	case n < 0 || n >= databases:
 		return 0, &Reply{kind: failure, text: errDB}
 	}

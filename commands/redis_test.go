@@ -118,7 +118,7 @@ var alike = map[string][]string{
 	"scanning": {
 		"keys *", "scan 0", "dbsize", "set abc 1", "keys *", "keys a?c", "keys a[a-c]c", "keys a[^b]c", "keys \"a\\\\bc\"", "keys", "scan 0", "scan 0 match ab*", "scan 0 match x*",
 		"scan 0 count 10", "scan 0 type string", "scan 0 type hash", "scan 0 type \"\"", "SCAN 0 TYPE string MATCH a* COUNT 5", "scan x", "scan 0 count", "scan 0 count 0", "scan 0 count x", "scan 0 foo bar",
-		"scan 0 match", "keys \"\"", "scan 0 match \"\"", "scan 0 match x* match \"\"", "scan", "dbsize", "dbsize x", "select 1", "keys *", "dbsize", "set abc 2", "get abc", "select 0", "get abc", "select 16", "select -1", "select x", "select", "select 99999999999999999999",
+		"scan 0 match", "keys \"\"", "scan 0 match \"\"", "scan 0 match x* match \"\"", "scan", "dbsize", "dbsize x", "select 1", "keys *", "dbsize", "set abc 2", "get abc", "select 0", "get abc", "select 16", "select -1", "select x", "select", "select 99999999999999999999", "select 4611686018427387904", "select -2147483649", "select 2147483648", "select -2147483648", "eval \"return redis.call('select','2147483648')\" 0",
 		"flushall foo", "flushdb foo", "flushall sync async",
 	},
 	"connection": {
@@ -133,7 +133,7 @@ var alike = map[string][]string{
 		"foo aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggggggggghhhhhhhhhhiiiiiiiiiijjjjjjjjjjkkkkkkkkkk next more",
 		"\"client|id\"", "\"get|x\" a",
 		"command foo", "command info nothing", "command docs nothing", "command count x", "command getkeys set a", "command getkeys", "command getkeys set a b", "command getkeys del a b c", "command getkeys ping a",
-		"command getkeys mset a 1 b 2", "command getkeys eval x 2 a b c", "command getkeys foo a", "command list filterby pattern getrang?", "command list filterby pattern \"\"", "command list filterby pattern \"*none*\"", "command list foo",
+		"command getkeys mset a 1 b 2", "command getkeys eval x 2 a b c", "command getkeys foo a", "command getkeys get", "command getkeys set", "command getkeys get a b", "command getkeys get a", "command getkeys ping", "command getkeys config get", "command getkeys client id x", "command getkeys client foo", "command getkeys client", "command getkeys object encoding", "command getkeys object encoding a", "command getkeys eval x", "command getkeys eval x 0", "command getkeys eval x 5 a", "command getkeys eval x y a", "command getkeys eval x -1 a", "command getkeys blpop a", "command getkeys blpop a b 0", "command getkeys script load x", "command list filterby pattern getrang?", "command list filterby pattern \"\"", "command list filterby pattern \"*none*\"", "command list foo",
 		"info nothing-like-this", "script", "script foo", "script exists", "script load", "script flush foo", "script flush a b",
 	},
 	"messages": {

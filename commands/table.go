@@ -165,6 +165,6 @@ func table() []*command {
 		{name: "command|list", arity: -2, flags: noscript, serve: commandList, summary: "Lists the commands."},
 		{name: "command|info", arity: -2, flags: noscript, serve: commandInfo, summary: "Describes commands for programs."},
 		{name: "command|docs", arity: -2, flags: noscript, serve: commandDocs, summary: "Describes commands for people."},
-		{name: "command|getkeys", arity: -3, flags: noscript, serve: commandGetKeys, summary: "Says which arguments of a command are locks."},
+		{name: "command|getkeys", arity: -4, flags: noscript, serve: commandGetKeys, summary: "Says which arguments of a command are locks."},
 	}...)
 }

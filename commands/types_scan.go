@@ -1,6 +1,9 @@
 package commands
 
-import "strconv"
+import (
+	"math"
+	"strconv"
+)
 
 // HSCAN, SSCAN and ZSCAN. A collection is small enough to be told at once, as Redis
 // tells those that are small there too: the cursor that comes back is always 0, and
@@ -23,7 +26,7 @@ func (tx *Tx) scanItems(args [][]byte, of shape) Reply {
 	if s.held && bad != nil { // Redis reads no further where there is nothing
 		return *bad
 	}
-	page := sayArray()
+	page, small := sayArray(), of == zsetShape && encodingOf(of, items) == "listpack"
 	for _, it := range items {
 		if !matches(o.pattern, string(it.key)) {
 			continue
@@ -33,10 +36,21 @@ func (tx *Tx) scanItems(args [][]byte, of shape) Reply {
 		case of == hashShape && !o.bare:
 			page.items = append(page.items, sayBytes(it.value))
 		case of == zsetShape: // a text in RESP3 too
-			page.items = append(page.items, sayText(formatNumber(it.score, 17)))
+			page.items = append(page.items, sayText(scannedScore(it.score, small)))
 		}
 	}
 	return sayArray(sayText("0"), page)
+}
+
+// scannedScore is a score as ZSCAN tells it: of a small set whole ones have no exponent.
+//
+// Source: Redis 7.0, double2ll.
+func scannedScore(score float64, small bool) string {
+	const most = 1 << 62
+	if small && -most <= score && score <= most && score == math.Trunc(score) {
+		return strconv.FormatInt(int64(score), 10)
+	}
+	return formatNumber(score, 17)
 }
 
 // itemScanning is what follows the cursor.

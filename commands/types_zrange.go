@@ -43,11 +43,11 @@ func parseRanging(o ranging, args [][]byte, fixed bool) (ranging, string) {
 			}
 			o.limited = true
 			i += 2
-		case !fixed && is(args[i], "rev"):
+		case !fixed && is(args[i], "rev") && !o.reverse:
 			o.reverse = true
-		case !fixed && is(args[i], "bylex") && o.kind != byScores:
+		case !fixed && is(args[i], "bylex") && o.kind == byRank:
 			o.kind = byLex
-		case !fixed && is(args[i], "byscore") && o.kind != byLex:
+		case !fixed && is(args[i], "byscore") && o.kind == byRank:
 			o.kind = byScores
 		default:
 			return o, errSyntax
