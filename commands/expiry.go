@@ -92,14 +92,14 @@ func expire(tx *Tx, args [][]byte, at span) Reply {
 		return sayInt(0)
 	}
 	if left <= 0 {
-		s.drop()
+		tx.drop(s)
 		return sayInt(1)
 	}
 	ttl, bad := tx.atMost(left)
 	if bad != nil {
 		return *bad
 	}
-	s.renew(ttl, false)
+	tx.extend(s, ttl)
 	return sayInt(1)
 }
 
@@ -163,7 +163,7 @@ func persist(tx *Tx, args [][]byte) Reply {
 	if !s.held || s.untimed {
 		return sayInt(0)
 	}
-	s.renew(tx.engine.maxTTL, true)
+	tx.persist(s)
 	return sayInt(1)
 }
 

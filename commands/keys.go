@@ -29,7 +29,7 @@ func getdel(tx *Tx, args [][]byte) Reply {
 	if reply.kind == bulk {
 		s := tx.at(args[1])
 		tx.seize(s)
-		s.drop()
+		tx.drop(s)
 	}
 	return reply
 }
@@ -87,7 +87,7 @@ func del(tx *Tx, args [][]byte) Reply {
 	for _, key := range args[1:] {
 		if s := tx.at(key); s.held {
 			tx.seize(s)
-			s.drop()
+			tx.drop(s)
 			n++
 		}
 	}

@@ -27,7 +27,8 @@ func lock(tx *Tx, args [][]byte) Reply {
 		tx.denied = true
 		return tx.refused
 	}
-	s.put(args[2], ttl, false)
+	tx.put(s, args[2], ttl, false)
+	tx.note(s, 'g', "expire")
 	return sayGrant(s.name, args[2])
 }
 
@@ -43,7 +44,7 @@ func extend(tx *Tx, args [][]byte) Reply {
 	if !s.holds(args[2]) {
 		return tx.refused
 	}
-	s.renew(ttl, false)
+	tx.extend(s, ttl)
 	return sayGrant(s.name, args[2])
 }
 
@@ -63,7 +64,7 @@ func unlock(tx *Tx, args [][]byte) Reply {
 	if !s.holds(args[2]) {
 		return sayInt(0)
 	}
-	s.drop()
+	tx.drop(s)
 	return sayInt(1)
 }
 

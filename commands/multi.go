@@ -286,13 +286,14 @@ func (c *call) runQueuedScript(q *queued) Reply {
 	if bad := tx.use(q.cmd, q.args); bad != "" {
 		return sayFailure(bad)
 	}
-	before, posts, posted := slices.Clone(tx.slots), len(tx.posts), tx.posted
+	before, posts, posted, deeds := slices.Clone(tx.slots), len(tx.posts), tx.posted, tx.chronicle.count()
 	reply, raised := c.lua(q.job, q.cmd)
 	q.job.script.ended(len(tx.more) > more)
 	tx.db = db
 	if raised {
 		tx.restore(before)
 		tx.posts, tx.posted = tx.posts[:posts], posted
+		tx.chronicle.cut(deeds)
 	}
 	return reply.bounded()
 }

@@ -7,9 +7,9 @@ import (
 	"holdfast/quorum"
 )
 
-// Keyspace notifications: what happens to leases of this proxy, as messages. They
-// tell what came of a change: a script or a transaction that sets a lock twice has
-// set it once, and of two changes by one command (SET with a TTL) both are told.
+// Keyspace notifications: what happens to leases, as messages. Of a change through this
+// proxy they tell what its commands did, once it is through. Of one that a peer made they
+// tell what came of it, if it is noticed: it ended or replaced a lease of ours.
 
 // notifyClasses are the kinds of notifications that Redis knows, by the letter
 // that CONFIG SET notify-keyspace-events has for each, in the order in which
@@ -76,70 +76,42 @@ func (t *tracker) setNotify(letters string) (bad string) {
 	return ""
 }
 
-// An occurrence is one notification: what happened, and of which class that is.
-type occurrence struct {
-	class byte
-	event string
-}
-
-// occurrences returns what has happened to a lock, as Redis would word it.
-func occurrences(n quorum.News) (all []occurrence) {
-	prev, lease := n.Prev, n.Lease
-	switch {
-	case n.Why == quorum.ByExpiry:
-		return []occurrence{{'x', "expired"}}
-	case lease == nil:
-		return []occurrence{{'g', "del"}}
-	}
-	if prev == nil || prev.Fence != lease.Fence || string(prev.Value) != string(lease.Value) {
-		all = append(all, put(leaseShape(lease)))
-		if prev != nil && prev.Fence == lease.Fence {
-			return all // its time goes on, or is the holder's to say
-		}
-	}
-	switch {
-	case !lease.Untimed:
-		all = append(all, occurrence{'g', "expire"})
-	case prev != nil && !prev.Untimed && len(all) == 0:
-		all = append(all, occurrence{'g', "persist"})
-	case len(all) == 0:
-		all = append(all, put(leaseShape(lease)))
-	}
-	return all
-}
-
-// put is that a lock has got a value.
-func put(s shape) occurrence {
-	switch s {
-	case hashShape:
-		return occurrence{'h', "hset"}
-	case zsetShape:
-		return occurrence{'z', "zadd"}
-	case listShape:
-		return occurrence{'l', "lpush"}
-	case setShape:
-		return occurrence{'s', "sadd"}
-	}
-	return occurrence{'$', "set"}
-}
-
-// notify publishes what has happened, to whoever subscribes.
+// notify publishes what has happened, to whoever subscribes: with the first news of a
+// change all that its commands did, as they did it.
 func (t *tracker) notify(n quorum.News) {
-	events := t.events.Load()
-	if events == 0 || t.engine.hub.total.Load() == 0 {
+	if t.events.Load() == 0 || t.engine.hub.total.Load() == 0 {
 		return
 	}
-	db, key := split(n.Name)
-	for _, o := range occurrences(n) {
-		if events&notifyBit(o.class) == 0 {
-			continue
+	c := t.chronicleOf(n.Op)
+	if c == nil {
+		for _, o := range occurrences(n) {
+			t.announce(n.Name, o)
 		}
-		if events&notifyBit('K') != 0 {
-			t.engine.Publish(fmt.Sprintf("__keyspace@%d__:%s", db, key), []byte(o.event))
+		return
+	}
+	if !c.told {
+		c.told = true
+		for _, d := range c.deeds {
+			t.announce(d.name, d.occurrence)
 		}
-		if events&notifyBit('E') != 0 {
-			t.engine.Publish(fmt.Sprintf("__keyevent@%d__:%s", db, o.event), []byte(key))
-		}
+	}
+	if n.Lease == nil && !c.freed(n.Name) {
+		t.announce(n.Name, expiration) // it was given so little time that it is over already
+	}
+}
+
+// announce publishes a notification, if those of its class are sent.
+func (t *tracker) announce(name string, o occurrence) {
+	events := t.events.Load()
+	if events&notifyBit(o.class) == 0 {
+		return
+	}
+	db, key := split(name)
+	if events&notifyBit('K') != 0 {
+		t.engine.Publish(fmt.Sprintf("__keyspace@%d__:%s", db, key), []byte(o.event))
+	}
+	if events&notifyBit('E') != 0 {
+		t.engine.Publish(fmt.Sprintf("__keyevent@%d__:%s", db, o.event), []byte(key))
 	}
 }
 

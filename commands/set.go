@@ -158,7 +158,10 @@ func (tx *Tx) set(key, value []byte, o setting) Reply {
 		ttl, untimed = s.ttl, s.untimed
 	}
 	tx.refuse(o)
-	s.put(value, ttl, untimed)
+	tx.put(s, value, ttl, untimed)
+	if o.timed {
+		tx.note(s, 'g', "expire")
+	}
 	if o.get {
 		return old
 	}
@@ -247,7 +250,7 @@ func msetnx(tx *Tx, args [][]byte) Reply {
 // putAll puts the last value that is said of each key.
 func (tx *Tx) putAll(args [][]byte) {
 	for i := 1; i < len(args); i += 2 {
-		tx.at(args[i]).put(args[i+1], tx.engine.maxTTL, true)
+		tx.put(tx.at(args[i]), args[i+1], tx.engine.maxTTL, true)
 	}
 }
 
@@ -276,6 +279,6 @@ func (tx *Tx) dropIf(key, match []byte, equal bool) Reply {
 	case !s.held || bytes.Equal(text, match) != equal:
 		return sayInt(0)
 	}
-	s.drop()
+	tx.drop(s)
 	return sayInt(1)
 }

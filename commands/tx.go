@@ -34,6 +34,9 @@ type Tx struct {
 	posted int    // what they count for
 	notes  *notes // of what a client that tracks reads; else nil
 
+	chronicled bool       // what is done is told by notifications: all of it, or nothing
+	chronicle  *chronicle // of it; nil if nothing was done
+
 	// What collections cost, for a script to pay: bytes for what was decoded, and
 	// how many items were gone through.
 	decoded, walked int
@@ -71,6 +74,7 @@ func (tx *Tx) reset(cmd *command, db int, view *quorum.View) {
 	tx.refused, tx.final, tx.denied = cmd.refused, false, false
 	tx.seized, tx.posts, tx.posted = tx.seized[:0], nil, 0
 	tx.decoded, tx.walked = 0, 0
+	tx.chronicled, tx.chronicle = tx.engine.tracker.events.Load() != 0, nil
 }
 
 // show makes a lock of the current database part of the Tx. It reports false if
@@ -134,13 +138,23 @@ func (s *slot) holds(token []byte) bool {
 
 // put makes text the lock's value for ttl from now. The same text goes on as the
 // same lease; another one is another holder, with a new fencing token.
-func (s *slot) put(text []byte, ttl time.Duration, untimed bool) {
+func (tx *Tx) put(s *slot, text []byte, ttl time.Duration, untimed bool) {
 	if !s.holds(text) {
 		s.broken = true
 		s.text = bytes.Clone(text) // ours to keep, unlike the client's buffer
 	}
-	s.held, s.shape, s.items, s.opened = true, textShape, nil, false
+	tx.hold(s)
+	s.shape, s.items, s.opened = textShape, nil, false
 	s.renew(ttl, untimed)
+	tx.note(s, '$', "set")
+}
+
+// hold makes the lock held.
+func (tx *Tx) hold(s *slot) {
+	if !s.held {
+		s.held = true
+		tx.note(s, creation.class, creation.event)
+	}
 }
 
 // open returns the items of a lock's collection, none if it is free. It reports
@@ -166,11 +180,13 @@ func (tx *Tx) open(s *slot, want shape) (items []item, ok bool) {
 
 // keep makes items, in the order of their shape, the value of a lock that is free
 // or has that shape. The lease goes on, with its fencing token: who shares it, or
-// enters once more, is no other holder. No items are a release.
-func (tx *Tx) keep(s *slot, of shape, items []item) (bad *Reply) {
+// enters once more, is no other holder. No items are a release. event is what Redis
+// calls what was done.
+func (tx *Tx) keep(s *slot, of shape, items []item, event string) (bad *Reply) {
 	if len(items) == 0 {
 		if s.held {
-			s.drop()
+			tx.note(s, shapes[of].class, event)
+			tx.drop(s)
 		}
 		return nil
 	}
@@ -179,17 +195,20 @@ func (tx *Tx) keep(s *slot, of shape, items []item) (bad *Reply) {
 	}
 	s.shape, s.items, s.opened = of, items, true
 	tx.goOn(s)
+	tx.note(s, shapes[of].class, event)
 	return nil
 }
 
 // edit makes text the string of a lock that is free or has one, and the lease goes
-// on, with its fencing token: a counter is the same one whatever it counts.
-func (tx *Tx) edit(s *slot, text []byte) (bad *Reply) {
+// on, with its fencing token: a counter is the same one whatever it counts. event is
+// as of keep.
+func (tx *Tx) edit(s *slot, text []byte, event string) (bad *Reply) {
 	if bad := tooLong(text); bad != nil {
 		return bad
 	}
 	s.shape, s.text = textShape, text
 	tx.goOn(s)
+	tx.note(s, '$', event)
 	return nil
 }
 
@@ -198,7 +217,7 @@ func (tx *Tx) edit(s *slot, text []byte) (bad *Reply) {
 // what is in use does not end.
 func (tx *Tx) goOn(s *slot) {
 	if !s.held || s.untimed {
-		s.held = true
+		tx.hold(s)
 		s.renew(tx.engine.maxTTL, true)
 	}
 	s.changed = true
@@ -209,10 +228,23 @@ func (s *slot) renew(ttl time.Duration, untimed bool) {
 	s.ttl, s.untimed, s.changed = ttl, untimed, true
 }
 
+// extend gives the lease the end that somebody asks for.
+func (tx *Tx) extend(s *slot, ttl time.Duration) {
+	s.renew(ttl, false)
+	tx.note(s, 'g', "expire")
+}
+
+// persist gives the lease the longest TTL there is.
+func (tx *Tx) persist(s *slot) {
+	s.renew(tx.engine.maxTTL, true)
+	tx.note(s, 'g', "persist")
+}
+
 // drop frees the lock.
-func (s *slot) drop() {
+func (tx *Tx) drop(s *slot) {
 	s.held, s.text, s.items, s.opened = false, nil, nil, false
 	s.changed, s.broken = true, true
+	tx.note(s, deletion.class, deletion.event)
 }
 
 // plan returns what is to become of the locks.

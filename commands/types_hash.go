@@ -31,7 +31,7 @@ func hset(tx *Tx, args [][]byte) Reply {
 		f.add(item{key: args[i], value: args[i+1]})
 		added++
 	}
-	if bad := tx.keep(s, hashShape, f.items); bad != nil {
+	if bad := tx.keep(s, hashShape, f.items, "hset"); bad != nil {
 		return *bad
 	}
 	return sayInt(int64(added))
@@ -66,7 +66,7 @@ func (tx *Tx) remove(args [][]byte, of shape) Reply {
 	}
 	left, removed := without(items, args[2:])
 	if removed > 0 {
-		if bad := tx.keep(s, of, left); bad != nil {
+		if bad := tx.keep(s, of, left, tx.cmd.name); bad != nil {
 			return *bad
 		}
 	}
@@ -241,7 +241,7 @@ func (tx *Tx) putField(s *slot, items []item, at int, field, value []byte) *Repl
 	} else {
 		items[at].value = value
 	}
-	return tx.keep(s, hashShape, items)
+	return tx.keep(s, hashShape, items, tx.cmd.name)
 }
 
 // takes reads how many items a pop is to take, its third argument: 1 if there is

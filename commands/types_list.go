@@ -40,11 +40,13 @@ func (tx *Tx) push(args [][]byte, left, onlyIfHeld bool) Reply {
 	for _, element := range args[2:] {
 		pushed = append(pushed, item{key: element})
 	}
+	event := "rpush"
 	if left {
+		event = "lpush"
 		slices.Reverse(pushed) // the last one pushed is the first
 		pushed = append(pushed, items...)
 	}
-	if bad := tx.keep(s, listShape, pushed); bad != nil {
+	if bad := tx.keep(s, listShape, pushed, event); bad != nil {
 		return *bad
 	}
 	return sayInt(int64(len(pushed)))
@@ -86,12 +88,12 @@ func (tx *Tx) pop(args [][]byte, left bool) Reply {
 // take takes so many elements off one end of a list, the outermost first.
 func (tx *Tx) take(s *slot, items []item, n int, left bool) (taken []item, bad *Reply) {
 	if left {
-		return items[:n], tx.keep(s, listShape, items[n:])
+		return items[:n], tx.keep(s, listShape, items[n:], "lpop")
 	}
 	at := len(items) - n
 	taken = slices.Clone(items[at:])
 	slices.Reverse(taken)
-	return taken, tx.keep(s, listShape, items[:at:at])
+	return taken, tx.keep(s, listShape, items[:at:at], "rpop")
 }
 
 func llen(tx *Tx, args [][]byte) Reply { return tx.countItems(args[1], listShape) }
@@ -145,7 +147,7 @@ func ltrim(tx *Tx, args [][]byte) Reply {
 	}
 	first, end := within(from, to, len(items))
 	if end-first < len(items) {
-		if bad := tx.keep(s, listShape, items[first:end:end]); bad != nil {
+		if bad := tx.keep(s, listShape, items[first:end:end], "ltrim"); bad != nil {
 			return *bad
 		}
 	}
@@ -187,7 +189,7 @@ func lset(tx *Tx, args [][]byte) Reply {
 	}
 	items = slices.Clone(items)
 	items[n].key = args[3]
-	if bad := tx.keep(s, listShape, items); bad != nil {
+	if bad := tx.keep(s, listShape, items, "lset"); bad != nil {
 		return *bad
 	}
 	return sayOK()
@@ -230,7 +232,7 @@ func lrem(tx *Tx, args [][]byte) Reply {
 		slices.Reverse(left)
 	}
 	if removed > 0 {
-		if bad := tx.keep(s, listShape, left); bad != nil {
+		if bad := tx.keep(s, listShape, left, "lrem"); bad != nil {
 			return *bad
 		}
 	}

@@ -29,7 +29,7 @@ func sadd(tx *Tx, args [][]byte) Reply {
 	added := len(f.items) - len(items)
 	if added > 0 {
 		slices.SortFunc(f.items, byKey)
-		if bad := tx.keep(s, setShape, f.items); bad != nil {
+		if bad := tx.keep(s, setShape, f.items, "sadd"); bad != nil {
 			return *bad
 		}
 	}
@@ -108,7 +108,7 @@ func spop(tx *Tx, args [][]byte) Reply {
 		return saySet()
 	}
 	taken, left := choose(items, int(min(count, int64(len(items)))))
-	if bad := tx.keep(s, setShape, left); bad != nil {
+	if bad := tx.keep(s, setShape, left, "spop"); bad != nil {
 		return *bad
 	}
 	if !counted {

@@ -50,7 +50,7 @@ func (tx *Tx) count(key []byte, by int64) Reply {
 	if !ok {
 		return sayFailure(errOverflow)
 	}
-	if bad := tx.edit(s, strconv.AppendInt(nil, sum, 10)); bad != nil {
+	if bad := tx.edit(s, strconv.AppendInt(nil, sum, 10), "incrby"); bad != nil {
 		return *bad
 	}
 	return sayInt(sum)
@@ -76,7 +76,7 @@ func incrbyfloat(tx *Tx, args [][]byte) Reply {
 	if !ok {
 		return sayFailure(errNotFinite)
 	}
-	if bad := tx.edit(s, []byte(sum)); bad != nil {
+	if bad := tx.edit(s, []byte(sum), "incrbyfloat"); bad != nil {
 		return *bad
 	}
 	return sayText(sum)
@@ -89,7 +89,7 @@ func appendTo(tx *Tx, args [][]byte) Reply {
 		return sayFailure(errWrongType)
 	}
 	text = slices.Concat(text, args[2])
-	if bad := tx.edit(s, text); bad != nil {
+	if bad := tx.edit(s, text, "append"); bad != nil {
 		return *bad
 	}
 	return sayInt(int64(len(text)))
@@ -116,7 +116,7 @@ func setrange(tx *Tx, args [][]byte) Reply {
 	made := make([]byte, max(len(text), int(offset)+len(part)))
 	copy(made, text)
 	copy(made[offset:], part)
-	if bad := tx.edit(s, made); bad != nil {
+	if bad := tx.edit(s, made, "setrange"); bad != nil {
 		return *bad
 	}
 	return sayInt(int64(len(made)))
@@ -139,7 +139,7 @@ func getex(tx *Tx, args [][]byte) Reply {
 	s := tx.at(args[1])
 	switch {
 	case o.persist && !s.untimed:
-		s.renew(tx.engine.maxTTL, true)
+		tx.persist(s)
 	case o.timed:
 		if bad := tx.endAt(s, o.ttl); bad != nil {
 			return *bad
@@ -182,12 +182,12 @@ func (tx *Tx) endAt(s *slot, at span) *Reply {
 		return &bad
 	}
 	if left <= 0 {
-		s.drop()
+		tx.drop(s)
 		return nil
 	}
 	ttl, bad := tx.atMost(left)
 	if bad == nil {
-		s.renew(ttl, false)
+		tx.extend(s, ttl)
 	}
 	return bad
 }

@@ -269,7 +269,7 @@ func (tx *Tx) zremrange(args [][]byte, o ranging) Reply {
 	if len(out) > 0 {
 		first := slices.IndexFunc(items, func(it item) bool { return byScore(it, out[0]) == 0 })
 		left := slices.Concat(items[:first], items[first+len(out):])
-		if bad := tx.keep(s, zsetShape, left); bad != nil {
+		if bad := tx.keep(s, zsetShape, left, tx.cmd.name); bad != nil {
 			return *bad
 		}
 	}

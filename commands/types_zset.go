@@ -127,7 +127,11 @@ func (tx *Tx) zadd(args [][]byte, incr bool) Reply {
 	}
 	if added+updated > 0 {
 		slices.SortFunc(f.items, byScore)
-		if bad := tx.keep(s, zsetShape, f.items); bad != nil {
+		event := "zadd"
+		if o.incr {
+			event = "zincr"
+		}
+		if bad := tx.keep(s, zsetShape, f.items, event); bad != nil {
 			return *bad
 		}
 	}
@@ -211,7 +215,7 @@ func (tx *Tx) zpop(args [][]byte, highest bool) Reply {
 		left, taken = items[:len(items)-n:len(items)-n], slices.Clone(items[len(items)-n:])
 		slices.Reverse(taken)
 	}
-	if bad := tx.keep(s, zsetShape, left); bad != nil {
+	if bad := tx.keep(s, zsetShape, left, tx.cmd.name); bad != nil {
 		return *bad
 	}
 	if !counted {

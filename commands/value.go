@@ -40,17 +40,19 @@ const (
 	setShape
 )
 
-// shapes are the tags of the shapes, and their names as TYPE tells them.
+// shapes are the tags of the shapes, their names as TYPE tells them, and the classes of
+// the notifications about them.
 var shapes = [...]struct {
-	tag  byte
-	name string
+	tag   byte
+	name  string
+	class byte
 }{
-	opaqueShape: {0, "opaque"},
-	textShape:   {tagString, "string"},
-	hashShape:   {'h', "hash"},
-	zsetShape:   {'z', "zset"},
-	listShape:   {'l', "list"},
-	setShape:    {'S', "set"},
+	opaqueShape: {0, "opaque", 0},
+	textShape:   {tagString, "string", '$'},
+	hashShape:   {'h', "hash", 'h'},
+	zsetShape:   {'z', "zset", 'z'},
+	listShape:   {'l', "list", 'l'},
+	setShape:    {'S', "set", 's'},
 }
 
 // An item is one of a collection: a hash's field with its value, a sorted set's
