@@ -54,6 +54,23 @@ func clientSetInfo(s *Session, args [][]byte) Reply {
 	return sayOK()
 }
 
+// clientReply is CLIENT REPLY. What came before it is answered by now and what comes
+// behind it has not begun, as it is a barrier. Itself it is answered only if replies are on.
+func clientReply(s *Session, _ *command, r request) {
+	reply := sayOK()
+	switch {
+	case is(r.args[2], "on"):
+		s.conn.Mute(0)
+	case is(r.args[2], "off"):
+		s.conn.Mute(-1)
+	case is(r.args[2], "skip"):
+		s.conn.Mute(2)
+	default:
+		reply = sayFailure(errSyntax)
+	}
+	r.answer(reply, s.protocol())
+}
+
 // clientSwitch accepts what makes no difference here.
 func clientSwitch(_ *Session, args [][]byte) Reply {
 	if is(args[2], "on") || is(args[2], "off") {

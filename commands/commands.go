@@ -83,6 +83,10 @@ type Conn struct {
 	// come; false if it is not taken. Connections that get the same bytes get the
 	// same sharers, zero at first.
 	Push func(b []byte, sharers *atomic.Int64) bool
+	// Mute leaves out the replies to the next n commands that are not answered yet, to
+	// all of them if n is negative, and to none any more if it is 0. Every command before
+	// the first of them must be answered, and none behind it.
+	Mute func(n int)
 	// Keep says that the session keeps so many bytes more, or less.
 	Keep func(bytes int)
 }

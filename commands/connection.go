@@ -130,10 +130,11 @@ func (s *Session) authenticate(user, password []byte) *Reply {
 }
 
 // startReset ends what RESET ends that takes the keeper's mutex, which comes before those
-// that settle takes.
+// that settle takes. As a barrier it knows from where on all is answered again.
 func startReset(s *Session, c *command, r request) {
 	s.engine.tracker.forget(s)
 	s.endTransaction()
+	s.conn.Mute(0)
 	s.settle(c, r)
 }
 

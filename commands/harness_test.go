@@ -132,6 +132,7 @@ func (h *house) guest() *guest {
 		ID: id, Remote: "10.0.0.1:" + strconv.FormatUint(50000+id, 10), Local: "10.0.0.2:6380", Opened: h.engine.wall(),
 		Kill: func() { g.killed.Store(true) },
 		Push: g.push,
+		Mute: func(int) {},
 		Keep: func(bytes int) { g.kept.Add(int64(bytes)) },
 	})
 	h.t.Cleanup(g.session.Close)

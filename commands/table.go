@@ -138,7 +138,7 @@ func table() []*command {
 		{name: "hello", arity: -1, flags: noscript | noauth | settles, serve: hello, summary: "Chooses the protocol, and authenticates."},
 		{name: "auth", arity: -2, flags: noscript | noauth, serve: auth, summary: "Authenticates."},
 		{name: "select", arity: 2, run: selectIn, serve: selectDB, summary: "Chooses the database, which is a namespace."},
-		{name: "reset", arity: 1, flags: noscript | noauth | attending | settles | unqueued, start: startReset, serve: reset, summary: "Makes the connection as new."},
+		{name: "reset", arity: 1, flags: noscript | noauth | attending | settles | unqueued | barrier, start: startReset, serve: reset, summary: "Makes the connection as new."},
 		{name: "client", arity: -2, flags: container | noscript, summary: "Looks at connections."},
 		{name: "client|id", arity: 2, flags: noscript, serve: clientID, summary: "Returns the connection's number."},
 		{name: "client|getname", arity: 2, flags: noscript, serve: clientGetName, summary: "Returns the connection's name."},
@@ -148,6 +148,7 @@ func table() []*command {
 		{name: "client|list", arity: -2, flags: admin | noscript, serve: clientList, summary: "Describes all connections."},
 		{name: "client|kill", arity: -3, flags: admin | noscript, serve: clientKill, summary: "Closes connections."},
 		{name: "client|unblock", arity: -3, flags: admin | noscript, serve: clientUnblock, summary: "Ends the wait of another connection."},
+		{name: "client|reply", arity: 3, flags: noscript | barrier, start: clientReply, summary: "Says whether commands are answered: ON, OFF, or SKIP for the next one."},
 		{name: "client|no-evict", arity: 3, flags: admin | noscript, serve: clientSwitch, summary: "Is accepted: connections are not evicted."},
 		{name: "client|no-touch", arity: 3, flags: noscript, serve: clientSwitch, summary: "Is accepted: locks are not evicted."},
 

@@ -50,6 +50,7 @@ type client struct {
 	current    *slot     // the last one begun, until the reader has flushed
 	answered   *slot     // the last one due that was given; nil if none was
 	placed     uint64    // of the last one begun
+	muted      uint64    // replies up to this place are left out
 	count      int       // of slots due, messages apart
 	held       int       // bytes of commands that were not answered yet
 	owed       int       // bytes of replies that were not written yet
@@ -110,6 +111,7 @@ func (c *client) converse() (listening bool) {
 		Opened: c.opened,
 		Kill:   c.close,
 		Push:   c.push,
+		Mute:   c.mute,
 		Keep:   c.keep,
 	})
 	defer session.Close()

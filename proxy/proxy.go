@@ -56,6 +56,12 @@ type Conn struct {
 	// then they count once for all connections together. It may be nil.
 	Push func(b []byte, sharers *atomic.Int64) bool
 
+	// Mute leaves out the replies to the next n commands that are not answered yet, to
+	// all of them if n is negative, and to none any more if it is 0; if all are left out
+	// already, only 0 changes that. Every command before the first of them must be answered, and none
+	// behind it: then there is no doubt which are meant. Messages are not left out.
+	Mute func(n int)
+
 	// Keep says that the session keeps so many bytes more, or less, for as long as
 	// the client stays. They count as held by the connection.
 	Keep func(bytes int)

@@ -92,6 +92,9 @@ func (c *client) appendLocked(s *slot) {
 // has come. It reports false if too many bytes wait already. Those given before
 // are what counts, so that one long reply alone does not end a connection.
 func (c *client) giveLocked(s *slot, reply []byte, last bool) (fits bool) {
+	if s.place <= c.muted {
+		reply = nil
+	}
 	s.reply, s.done, s.last = reply, true, last
 	if c.closed || c.over {
 		return true
@@ -258,7 +261,7 @@ func (c *client) writeAloneLocked(s *slot) bool {
 // sendNow writes as much of b as the socket takes, and returns how much that is. What
 // went wrong is found by whoever writes the rest.
 func (c *client) sendNow(b []byte) (n int) {
-	if c.in.raw == nil {
+	if c.in.raw == nil || len(b) == 0 {
 		return 0
 	}
 	_ = c.in.raw.Control(func(fd uintptr) {
