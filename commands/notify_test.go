@@ -1,7 +1,9 @@
 package commands
 
 import (
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"holdfast/quorum"
@@ -59,6 +61,42 @@ func TestChangesOfPeersAreToldByTheirDifference(t *testing.T) {
 		}
 		if strings.Join(got, " ") != c.want {
 			t.Errorf("%q became %q: told %q, want %q", c.prev, c.lease, got, c.want)
+		}
+	}
+}
+
+// Many change locks at once, in pipelines: each deed is told once, and those of one lock
+// in their order.
+func TestDeedsOfManyAreToldOnceAndInOrder(t *testing.T) {
+	h := newHouse(t, 3)
+	ear := h.guest()
+	ear.ask("config set notify-keyspace-events KA")
+	ear.ask("psubscribe __key*")
+	const many, rounds = 8, 50
+	var all sync.WaitGroup
+	for i := range many {
+		all.Go(func() {
+			g, key := h.guest(), fmt.Sprint("k", i)
+			var replies []<-chan string
+			for range rounds {
+				replies = append(replies, g.begin("rpush", key, "a", "b"), g.begin("lpop", key), g.begin("get", key), g.begin("rpop", key))
+			}
+			for _, r := range replies {
+				g.answer(r, key)
+			}
+		})
+	}
+	all.Wait()
+	h.guest().ask("publish __key_end x")
+	heard := ""
+	h.await("the end", func() bool { heard += ear.heard(); return strings.Contains(heard, "__key_end") })
+	for i := range many {
+		var got []string
+		for message := range strings.SplitSeq(heard, bulkOf(fmt.Sprint("__keyspace@0__:k", i))) {
+			got = append(got, strings.Split(message, "\r\n")[1])
+		}
+		if got, want := strings.Join(got[1:], " "), strings.TrimSpace(strings.Repeat("rpush lpop rpop del ", rounds)); got != want {
+			t.Errorf("of k%d is told %q, want %q", i, got, want)
 		}
 	}
 }
