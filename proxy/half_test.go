@@ -151,9 +151,10 @@ func TestClientThatSendsNoMoreAndDoesNotReadIsNotWaitedForLong(t *testing.T) {
 	p := dial(t, addr)
 	long := strings.Repeat("x", 16<<20) // more than the kernel takes
 	p.send(resp("LATER", long))
+	e.awaitCommands(t, 0, 1)
 	begin := time.Now()
 	p.hangUp()
-	time.AfterFunc(10*time.Millisecond, func() { e.release(t, long, false) })
+	e.release(t, long, false)
 	e.awaitClosed(t, 1)
 	if got := time.Since(begin); got < halfGrace {
 		t.Errorf("the session was closed after %v, want at least %v", got, halfGrace)
