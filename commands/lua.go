@@ -46,6 +46,7 @@ func newMachine() *machine {
 	state.SetContext(m.meter)
 	m.openBase()
 	m.openLibrary(lua.StringLibName, lua.OpenString, m.stringFunctions)
+	m.state.SetMetatable(lua.LString(""), m.strings())
 	m.openLibrary(lua.TabLibName, lua.OpenTable, m.tableFunctions)
 	m.openLibrary(lua.MathLibName, lua.OpenMath, m.mathFunctions)
 	m.libraries["redis"] = m.guard(m.redisLibrary())
@@ -59,20 +60,21 @@ func (m *machine) openBase() {
 	m.state.Push(m.state.NewFunction(lua.OpenBase))
 	m.state.Call(0, 0)
 	for _, name := range []string{
-		"assert", "getmetatable", "ipairs", "rawequal", "rawget",
-		"select", "setmetatable", "type", "unpack",
+		"assert", "getmetatable", "ipairs", "rawequal", "rawget", "setmetatable", "type",
 	} {
 		m.functions[name] = m.state.GetGlobal(name)
 	}
 	for name, f := range map[string]lua.LGFunction{
-		"error":          m.raise,
+		"error":          m.typed("error", "aI", m.raise),
+		"select":         m.choose,
+		"unpack":         m.typed("unpack", "tII", inside(m.state.GetGlobal("unpack"))),
 		"pcall":          m.pcall,
 		"xpcall":         m.xpcall,
 		"rawset":         m.rawset,
 		"next":           m.next,
 		"pairs":          m.pairs,
 		"tostring":       m.tostring,
-		"tonumber":       checked(m.checkNumber, m.state.GetGlobal("tonumber")),
+		"tonumber":       m.tonumber,
 		"collectgarbage": func(l *lua.LState) int { l.Push(lua.LNumber(0)); return 1 },
 		concatName:       m.concat,
 		madeName:         m.made,
@@ -93,7 +95,6 @@ func (m *machine) openLibrary(name string, open lua.LGFunction, ours func(*lua.L
 	for f, impl := range ours(library) {
 		library.RawSetString(f, m.state.NewFunction(impl))
 	}
-	library.RawSetString("__metatable", lua.LFalse) // that of strings is the metatable of all strings
 	m.libraries[name] = m.guard(library)
 }
 

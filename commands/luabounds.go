@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"math"
 	"slices"
 	"strings"
 
@@ -13,26 +12,30 @@ import (
 // bounded before they begin.
 
 func (m *machine) stringFunctions(library *lua.LTable) map[string]lua.LGFunction {
-	ours := map[string]lua.LGFunction{
-		"rep": m.rep, "upper": m.upper, "lower": m.lower, "reverse": m.reverse, "sub": m.sub, "gsub": m.gsub, "dump": refuseFunction,
-	}
-	for name, check := range map[string]lua.LGFunction{
-		"find":   m.checkFind,
-		"match":  m.checkMatch,
-		"gmatch": m.checkGmatch,
-		"gfind":  m.checkGmatch,
-		"format": m.checkFormat,
-		"char":   m.checkChar,
+	library.RawSetString("__index", lua.LNil) // it is seen by a metatable of its own
+	ours := map[string]lua.LGFunction{"dump": refuseFunction}
+	for name, f := range map[string]struct {
+		kinds string
+		does  lua.LGFunction
+	}{
+		"byte":    {"sII", m.byte},
+		"char":    {"i*", m.char},
+		"find":    {"ssIa", checked(m.checkFind, library.RawGetString("find"))},
+		"format":  {"s", checked(m.checkFormat, library.RawGetString("format"))},
+		"gfind":   {"ss", checked(m.checkGmatch, library.RawGetString("gmatch"))},
+		"gmatch":  {"ss", checked(m.checkGmatch, library.RawGetString("gmatch"))},
+		"gsub":    {"ssaI", m.gsub},
+		"len":     {"s", inside(library.RawGetString("len"))},
+		"lower":   {"s", m.lower},
+		"match":   {"ssI", checked(m.checkMatch, library.RawGetString("match"))},
+		"rep":     {"si", m.rep},
+		"reverse": {"s", m.reverse},
+		"sub":     {"siI", m.sub},
+		"upper":   {"s", m.upper},
 	} {
-		ours[name] = checked(check, library.RawGetString(name))
+		ours[name] = m.typed(name, f.kinds, f.does)
 	}
 	return ours
-}
-
-func (m *machine) mathFunctions(*lua.LTable) map[string]lua.LGFunction {
-	return map[string]lua.LGFunction{
-		"randomseed": func(*lua.LState) int { return 0 }, // the generator is everybody's
-	}
 }
 
 // checked is a function that is called only if check does not raise an error.
@@ -100,31 +103,52 @@ func (m *machine) mapped(l *lua.LState, f func(to, from []byte)) int {
 }
 
 func (m *machine) sub(l *lua.LState) int {
-	s, first, last := l.CheckString(1), l.CheckInt(2), l.OptInt(3, -1)
-	if first < 0 {
-		first += len(s) + 1
-	}
-	if last < 0 {
-		last += len(s) + 1
-	}
-	if first, last = max(first, 1), min(last, len(s)); first > last {
-		first, last = 1, 0
-	}
-	m.take(l, headBytes+last+1-first)
-	l.Push(lua.LString(s[first-1 : last]))
+	s := l.CheckString(1)
+	first, last := slice(len(s), l.CheckInt(2), l.OptInt(3, -1))
+	m.take(l, headBytes+last-first)
+	l.Push(lua.LString(s[first:last]))
 	return 1
 }
 
-func (m *machine) checkChar(l *lua.LState) int {
-	m.take(l, headBytes+l.GetTop())
-	return 0
+// slice returns where a part of so many bytes begins and ends that Lua counts from
+// 1, or from -1 backwards. There may be nothing of it.
+func slice(length, first, last int) (from, to int) {
+	if first < 0 {
+		first += length + 1
+	}
+	if last < 0 {
+		last += length + 1
+	}
+	if first, last = max(first, 1), min(last, length); first > last {
+		return 0, 0
+	}
+	return first - 1, last
 }
 
-func (m *machine) checkNumber(l *lua.LState) int {
-	if s, ok := l.Get(1).(lua.LString); ok {
-		m.spend(l, len(s)/64)
+func (m *machine) byte(l *lua.LState) int {
+	s, first := l.CheckString(1), l.OptInt(2, 1)
+	from, to := slice(len(s), first, l.OptInt(3, first))
+	if to-from > maxValues/2 {
+		l.RaiseError("string slice too long")
 	}
-	return 0
+	for i := from; i < to; i++ {
+		l.Push(lua.LNumber(s[i]))
+	}
+	return to - from
+}
+
+func (m *machine) char(l *lua.LState) int {
+	m.take(l, headBytes+l.GetTop())
+	text := make([]byte, l.GetTop())
+	for i := range text {
+		c := l.CheckInt(i + 1)
+		if c != c&0xff {
+			badArgument(l, "char", i+1, "invalid value")
+		}
+		text[i] = byte(c)
+	}
+	l.Push(lua.LString(text))
+	return 1
 }
 
 // checkFormat counts what string.format makes, and refuses long widths as Redis
@@ -191,24 +215,6 @@ func (m *machine) concat(l *lua.LState) int {
 	m.pass(l, n)
 	l.Push(lua.LString(strings.Join(parts, "")))
 	return 1
-}
-
-func textOrNumber(v lua.LValue) (string, bool) {
-	switch v := v.(type) {
-	case lua.LString:
-		return string(v), true
-	case lua.LNumber:
-		return formatLua(v), true
-	}
-	return "", false
-}
-
-// formatLua writes a number as Redis's Lua does when it makes it a string.
-func formatLua(n lua.LNumber) string {
-	if math.IsNaN(float64(n)) {
-		return "nan"
-	}
-	return formatNumber(float64(n), 14)
 }
 
 func (m *machine) tostring(l *lua.LState) int {

@@ -115,7 +115,7 @@ func (m *machine) commandArgs(l *lua.LState) (args [][]byte, bad string) {
 			m.pass(l, len(v))
 			args[i] = []byte(v)
 		case lua.LNumber:
-			args[i] = []byte(formatNumber(float64(v), 17))
+			args[i] = []byte(formatDigits(v, 17))
 		default:
 			return nil, "ERR Lua redis lib command arguments must be strings or integers"
 		}

@@ -1,8 +1,6 @@
 package commands
 
 import (
-	"math"
-
 	lua "github.com/yuin/gopher-lua"
 )
 
@@ -133,12 +131,4 @@ func (c *conversion) table(t *lua.LTable, depth int) Reply {
 		list.items = append(list.items, c.convert(t.RawGetInt(i), depth+1))
 	}
 	return list
-}
-
-// truncate is C's conversion of a double to 64 bits.
-func truncate(f float64) int64 {
-	if f >= -math.MaxInt64 && f < math.MaxInt64 {
-		return int64(f)
-	}
-	return math.MinInt64
 }

@@ -142,14 +142,19 @@ func (m *machine) pairs(l *lua.LState) int {
 
 func (m *machine) tableFunctions(library *lua.LTable) map[string]lua.LGFunction {
 	return map[string]lua.LGFunction{
-		"concat": m.tableConcat,
+		"concat": m.typed("concat", "tSII", m.tableConcat),
 		"insert": checked(m.checkInsert, library.RawGetString("insert")),
-		"remove": checked(m.checkRemove, library.RawGetString("remove")),
+		"remove": m.typed("remove", "tI", checked(m.checkRemove, library.RawGetString("remove"))),
 		"sort":   m.sort,
 	}
 }
 
 func (m *machine) checkInsert(l *lua.LState) int {
+	kinds := "t"
+	if l.GetTop() > 2 {
+		kinds = "ti"
+	}
+	m.convert(l, "insert", kinds)
 	t := l.CheckTable(1)
 	last := t.MaxN()
 	at := last + 1

@@ -1,0 +1,72 @@
+package commands
+
+import (
+	"strconv"
+	"testing"
+)
+
+// evals returns command lines that run scripts.
+func evals(scripts ...string) (lines []string) {
+	for _, s := range scripts {
+		lines = append(lines, "eval "+strconv.Quote(s)+" 0")
+	}
+	return lines
+}
+
+// each returns a script for every expression, which says what it is.
+func each(of ...string) (scripts []string) {
+	for _, e := range of {
+		scripts = append(scripts, "local ok, v = pcall(function() return "+e+" end) return {tostring(ok), type(v), tostring(v)}")
+	}
+	return scripts
+}
+
+func TestNumbersOfScriptsAreAsInRedis(t *testing.T) {
+	read := []string{"'+7'"}
+	for _, text := range []string{
+		`1e3`, `1e-05`, `1e+15`, `12345678901234567890`, ` 10 `, `\t\n10\r\v\f`, `0x10`, `0X1f`, `-0x10`, `0x`, `0xg`, `0x1p4`, `0x.8`, `0x8.`, `010`, `-010`, `1_000`, `0b11`, `0o17`,
+		`inf`, `-inf`, `Infinity`, `+INF`, `infx`, `nan`, `-nan`, `+nan`, `nan(1)`, `nan(`, `1e`, `1e+`, `.5`, `5.`, `.`, ``, ` `, `-`, `+ 1`, `- 1`, `1 2`, `1,5`, `1.5.5`, `1e400`, `-1e400`, `1e-400`,
+		`1\0x`, `\0`, `0x1\0`, `9007199254740993`, `1797693134862315700000`, `1e3x`, `١`, `\255`, `--1`, `0x-1`, `1d`, `1f`, `0.1e1`, `1E5`, `00`, `-0`,
+	} {
+		read = append(read, "'"+text+"'")
+	}
+	var scripts []string
+	for _, text := range read {
+		scripts = append(scripts, each("tonumber("+text+")", text+"+0", "-"+text, "math.floor("+text+")", "string.sub('abc',"+text+")")...)
+	}
+	compareWithRedis(t, map[string][]string{
+		"texts as numbers": evals(scripts...),
+		"bases": evals(each(
+			`tonumber('ff',16)`, `tonumber('FF','16')`, `tonumber('0xff',16)`, `tonumber('0x',16)`, `tonumber('0xg',16)`, `tonumber('-1',16)`, `tonumber('-ff',16)`, `tonumber('+7',8)`, `tonumber('8',8)`, `tonumber('z',36)`, `tonumber('7.',8)`, `tonumber(15,8)`, `tonumber(1e15,16)`,
+			`tonumber(' 11 ',2)`, `tonumber('',2)`, `tonumber('1 1',2)`, `tonumber('1\0z',2)`, `tonumber('ffffffffffffffffffff',16)`, `tonumber('-ffffffffffffffffffff',16)`, `tonumber('18446744073709551615',7)`, `tonumber('10',10)`, `tonumber('1e1',10)`, `tonumber('1e1',16)`, `tonumber(10,'10')`, `tonumber(nil)`, `tonumber({})`, `tonumber(true)`, `tonumber('0b11',2)`, `tonumber('1_0',2)`,
+		)...),
+		"operators": evals(each(
+			`'10'+5`, `5-'10'`, `'2'*'3'`, `'1'/'0'`, `'-7'%'3'`, `'7'%'-3'`, `'2'^'10'`, `-'2'`, `-' 0x10 '`, `'1e3'..1`, `1e15 ..''`, `'10'<'9'`, `'a'..1/0 ..-1/0`, `0/0`, `-(0/0)`, `-0.0`, `2^53`, `1e100`, `123456789012345678`, `0.1`, `1/3`, `-1e15`, `1e14`, `123456.789e3`,
+			`'5'%math.huge`, `'1'+setmetatable({},{__add=function(a,b) return a..'t' end})`, `setmetatable({},{__add=function(a,b) return b..'t' end})+'1'`, `'x'+setmetatable({},{__add=function(a,b) return a..'t' end})`,
+			`-setmetatable({},{__unm=function() return 'u' end})`, `'1'*setmetatable({},{__mul=function() return 1,2 end})`,
+		)...),
+		"operators that fail": evals(
+			`return 'x'+0`, `return 0+'x'`, `return {}+'1'`, `return '1'+{}`, `return '10'+nil`, `return -'x'`, `return '1_000'+0`, `return '0b11'+0`, `return 'a'*'b'`, `return true-'1'`, `return '1'^{}`, `return 'x'/1`, `return 'x'%1`, `return ('x').foo`, `return {tostring(rawget(string,'__add')),tostring(string.__index),tostring(string.__add)}`,
+		),
+		"numbers as texts": evals(each(
+			`string.len(1e15)`, `string.upper(1e15)`, `string.lower(1e15)`, `string.reverse(1e15)`, `string.rep(1e15,2)`, `string.sub(1e15,2)`, `string.find(1e15,'+',1,true)`, `string.match(1e15,'%d')`, `string.gsub(1e15,'e',1e15)`, `string.byte(1e15,2)`, `table.concat({1,2},1e15)`, `table.concat({1e15,2e15},',')`, `(1e15 ..''):len()`, `tostring(1e15)`, `#tostring(2^63)`, `string.len(-0.0)`, `string.len(0/0)`, `string.gsub('1e+15',1e15,'x')`, `string.find('x1','1')`, `string.find('x1',1)`,
+			`redis.call('echo',1e15)`, `redis.call('echo',0/0)`, `redis.call('echo',1/0)`, `redis.call('echo',0.1)`, `redis.sha1hex(1e15)`,
+		)...),
+		"texts where numbers are wanted": evals(each(
+			`string.sub('abcdef','2','4')`, `string.sub('abcdef','-3')`, `string.sub('abcdef',' 2 ','0x3')`, `string.sub('abcdef',2.9,'4.9')`, `string.sub('abc',1,math.huge)`, `string.sub('abc',-math.huge,3)`, `string.sub('abc',0/0)`, `string.sub('abc',1,1e300)`, `string.sub('abc',nil)`, `string.rep('x','3')`, `string.rep('x','-1')`, `string.rep('x',2.9)`, `string.byte('abc','2')`, `string.byte('abc',-1)`, `string.byte('abc',10)`, `string.byte('abc',0)`, `string.byte('')`, `string.char('65',66.5)`, `string.char()`,
+			`select('2','a','b','c')`, `select('-1','a','b')`, `select('#',1,2)`, `select('#x',1,2)`, `select(5,1)`, `table.concat({1,2,3},',','2','3')`, `table.concat({1,2,3},',',nil,2)`, `unpack({7,8,9},'2')`, `unpack({7,8,9},'2','2')`, `unpack({7,8,9},nil,'1')`, `math.max('10',9)`, `math.max(1,'1e3')`, `math.abs('-3')`, `math.pow('2','3')`, `math.fmod('7',3)`, `math.mod(-5,3)`, `math.ldexp('1','4')`, `math.modf(-3.5)`, `math.modf(math.huge)`, `math.sqrt('16')`, `math.random('1','1')`, `math.random('1')`,
+			`string.find('abcabc','b','3')`, `string.match('abcabc','b()','3')`, `string.gsub('aaa','a','b','2')`,
+		)...),
+		"many values": evals(
+			`return {string.byte('abcdef','2','4')}`, `return {string.byte('abc',-2,-1)}`, `return {string.byte('abc',2,1)}`, `return {string.byte('abc',-10,10)}`, `return {string.byte('abc',1,math.huge)}`, `return {select('2','a','b','c')}`, `return {select(-2,'a','b','c')}`, `return {unpack({7,8,9},'2')}`,
+			`local t={1,2} table.insert(t,'1',9) return t`, `local t={1,2,3} table.remove(t,'1') return t`, `local t={1,2,3} return table.remove(t,2)`,
+		),
+		"wrong arguments": evals(
+			`return string.sub('abc','x')`, `return string.sub('abc',{})`, `return string.sub()`, `return string.sub('abc')`, `return string.sub('abc',1,true)`, `return string.rep('x')`, `return string.rep({},1)`, `return string.upper({})`, `return string.len()`, `return string.len(nil)`, `return string.char(256)`, `return string.char(-1)`, `return string.char('x')`, `return string.char(65,{})`, `return string.byte('a','x')`,
+			`return select('x',1)`, `return select(0,1)`, `return select(-5,1)`, `return select()`, `return select({})`, `return tonumber()`, `return tonumber('10',99)`, `return tonumber('10',1)`, `return tonumber({},16)`, `return tonumber('x','y')`, `return tonumber(nil,2)`, `return unpack({1},'x')`, `return unpack()`, `return unpack(1)`, `return math.floor('x')`, `return math.floor()`, `return math.max()`, `return math.max(1,'x')`, `return math.pow(1)`, `return math.random(0)`, `return math.random(3,1)`, `return math.random(1,2,3)`, `return math.random('x')`,
+			`return table.concat({1,{}})`, `return table.concat({1},{})`, `return table.concat()`, `return table.concat({},',','x')`, `return table.insert({},'x',2)`, `return table.insert(nil,2)`, `return table.remove()`, `return table.remove({},'x')`, `return error('x',{})`, `error('x','0')`,
+		),
+		"infinity": append(evals(`return tostring(math.huge)..tostring(-math.huge)`, `return {tostring(math.huge==1/0),tostring(math.huge)}`, `return redis.call('zadd','z',math.huge,'m')`),
+			`zscore z m`, `zadd z 1e17 n`, `eval "return tostring(tonumber(redis.call('zscore',KEYS[1],'n')))" 1 z`, `eval "return redis.call('zscore',KEYS[1],'n')+1 == 1e17+1" 1 z`, `eval "return tostring(tonumber(redis.call('zscore',KEYS[1],'m')))" 1 z`),
+	})
+}
