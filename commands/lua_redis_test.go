@@ -2,6 +2,7 @@ package commands
 
 import (
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -68,5 +69,36 @@ func TestNumbersOfScriptsAreAsInRedis(t *testing.T) {
 		),
 		"infinity": append(evals(`return tostring(math.huge)..tostring(-math.huge)`, `return {tostring(math.huge==1/0),tostring(math.huge)}`, `return redis.call('zadd','z',math.huge,'m')`),
 			`zscore z m`, `zadd z 1e17 n`, `eval "return tostring(tonumber(redis.call('zscore',KEYS[1],'n')))" 1 z`, `eval "return redis.call('zscore',KEYS[1],'n')+1 == 1e17+1" 1 z`, `eval "return tostring(tonumber(redis.call('zscore',KEYS[1],'m')))" 1 z`),
+	})
+}
+
+func TestFormatsOfScriptsAreAsInRedis(t *testing.T) {
+	var scripts []string
+	for _, n := range []string{"0", "1", "-1", "255", "-255", "3.7", "-3.7", "2^53", "-2^63", "2^63", "2^64", "1e300", "-1e300", "0.1", "-0.0", "1e-10", "123456789", "1/0", "-1/0", "0/0", "100000", "1e6", "1e5+0.5", "'1e3'"} {
+		var parts []string
+		for _, flags := range []string{"", "-", "+", " ", "#", "0", "-0", "+0", " 0", "#0", "+ ", "-+#0"} {
+			for _, size := range []string{"", "8", "12.3", ".0", ".", "25.10", "3", ".8"} {
+				parts = append(parts, "%"+flags+size)
+			}
+		}
+		for _, verb := range "cdiouxXeEfgG" {
+			format := strings.Join(parts, string(verb)+"|") + string(verb)
+			scripts = append(scripts, "local a={} for i=1,"+strconv.Itoa(len(parts))+" do a[i]="+n+" end return string.format('"+format+"',unpack(a))")
+		}
+	}
+	compareWithRedis(t, map[string][]string{
+		"numbers": evals(scripts...),
+		"texts": evals(
+			`return string.format('%.0f','1795714550123.7')`, `return string.format('%d','1795714550123.7')`, `return string.format('%x','1e3')`, `return string.format('%u',-1)`, `return string.format('%5.1f','2.25')`, `return string.format('%5.1f|%-9s|%q|%%|%c%c',2.25,'x','y',72,'105')`,
+			`return string.format('%s',1e15)`, `return string.format('%s',0.1)`, `return string.format('%10s|%-10s|%.2s|%10.1s|%010s|%+s|% s|%#s','abc','abc','abc','abc','abc','abc','abc','abc')`, `return string.format('%.s','abc')`, `return string.format('%.0s','abc')`, `return string.format('%q',1e15)`, `return string.format('%-5q','x')`,
+			`return string.format('%99s',('x'):rep(99))`, `return string.format('%5s',('x'):rep(150))`, `return string.format('%.5s',('x'):rep(150))`, `return string.format('%99.99f',-1.7976931348623157e308)`, `return string.format('%99.99e',1/3)`, `return string.format('%.99g',0.1)`, `return string.format('%s','a\0b')`, `return string.format('%5s','a\0b')`, `return string.format('%s',('a\0b'):rep(50))`, `return string.format('a\0%d\0b',1)`,
+			`return string.format('%c',0)`, `return string.format('%5c|',0)`, `return string.format('%-5c|',0)`, `return string.format('%c',256+65)`, `return string.format('%c',-1)`, `return string.format('%c',65.9)`,
+			`return string.format('%q','a\n\r\0"\\t\255')`, `return string.format('')`, `return string.format('%%')`, `return string.format('%%%%d',1)`, `return string.format('x','unused')`, `return string.format(1e15)`, `return string.format('%s %s',1,2,3)`, `return ('%s=%d'):format('k',7)`,
+		),
+		"mistakes": evals(
+			`return string.format('%d','x')`, `return string.format('%d','')`, `return string.format('%d',{})`, `return string.format('%d',nil)`, `return string.format('%s %s','a')`, `return string.format('%d')`, `return string.format('%')`, `return string.format('%',1)`, `return string.format('abc%',1)`, `return string.format('%s',nil)`, `return string.format('%s',{})`, `return string.format('%s',true)`, `return string.format('%q',{})`, `return string.format('%q')`, `return string.format('%c','x')`, `return string.format('%f','1_0')`, `return string.format()`, `return string.format({})`,
+			`return string.format('%y',1)`, `return string.format('%p','x')`, `return string.format('%n',1)`, `return string.format('%a',1)`, `return string.format('%F',1)`, `return string.format('%ld',1)`, `return string.format('%*d',1,2)`, `return string.format('%[1]s','x')`, `return string.format('%\0',1)`, `return string.format('%5%',1)`, `return string.format('%v',1)`, `return string.format('%T',1)`, `return string.format('%U',1)`, `return string.format('%b',1)`, `return string.format('%t',true)`,
+			`return string.format('%------d',1)`, `return string.format('%-+ #0d',1)`, `return string.format('%-----d',1)`, `return string.format('%123d',1)`, `return string.format('%1.123d',1)`, `return string.format('%0100d',1)`, `return string.format('%.100f',1)`, `return string.format('%1..2f',1)`,
+		),
 	})
 }

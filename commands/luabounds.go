@@ -21,7 +21,7 @@ func (m *machine) stringFunctions(library *lua.LTable) map[string]lua.LGFunction
 		"byte":    {"sII", m.byte},
 		"char":    {"i*", m.char},
 		"find":    {"ssIa", checked(m.checkFind, library.RawGetString("find"))},
-		"format":  {"s", checked(m.checkFormat, library.RawGetString("format"))},
+		"format":  {"s", m.format},
 		"gfind":   {"ss", checked(m.checkGmatch, library.RawGetString("gmatch"))},
 		"gmatch":  {"ss", checked(m.checkGmatch, library.RawGetString("gmatch"))},
 		"gsub":    {"ssaI", m.gsub},
@@ -149,36 +149,6 @@ func (m *machine) char(l *lua.LState) int {
 	}
 	l.Push(lua.LString(text))
 	return 1
-}
-
-// checkFormat counts what string.format makes, and refuses long widths as Redis
-// does.
-func (m *machine) checkFormat(l *lua.LState) int {
-	format := l.CheckString(1)
-	for i := 0; i < len(format); i++ {
-		if format[i] != '%' {
-			continue
-		}
-		digits := 0
-		for i++; i < len(format) && strings.IndexByte("-+ #.0123456789", format[i]) >= 0; i++ {
-			if digits++; format[i] < '0' {
-				digits = 0
-			}
-			if digits > 2 {
-				l.RaiseError("invalid format (width or precision too long)")
-			}
-		}
-		if i < len(format) && strings.IndexByte("[*", format[i]) >= 0 { // Go's: an argument named again and again
-			l.RaiseError("invalid option '%%%c' to 'format'", format[i])
-		}
-	}
-	n := len(format)
-	for i := 2; i <= l.GetTop(); i++ {
-		text, _ := textOrNumber(l.Get(i))
-		n += 4*len(text) + 400 // quoted, or the widest number
-	}
-	m.pass(l, n)
-	return 0
 }
 
 func (m *machine) tableConcat(l *lua.LState) int {
