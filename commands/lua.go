@@ -59,21 +59,22 @@ func newMachine() *machine {
 func (m *machine) openBase() {
 	m.state.Push(m.state.NewFunction(lua.OpenBase))
 	m.state.Call(0, 0)
-	for _, name := range []string{
-		"assert", "getmetatable", "ipairs", "rawequal", "rawget", "setmetatable", "type",
+	for name, kinds := range map[string]string{
+		"getmetatable": "v", "rawequal": "vv", "rawget": "tv", "setmetatable": "t", "type": "v", "unpack": "tII",
 	} {
-		m.functions[name] = m.state.GetGlobal(name)
+		m.functions[name] = m.state.NewFunction(m.typed(name, kinds, inside(m.state.GetGlobal(name))))
 	}
+	m.functions["ipairs"] = m.state.GetGlobal("ipairs")
 	for name, f := range map[string]lua.LGFunction{
+		"assert":         m.assert,
 		"error":          m.typed("error", "aI", m.raise),
 		"select":         m.choose,
-		"unpack":         m.typed("unpack", "tII", inside(m.state.GetGlobal("unpack"))),
 		"pcall":          m.pcall,
 		"xpcall":         m.xpcall,
-		"rawset":         m.rawset,
-		"next":           m.next,
-		"pairs":          m.pairs,
-		"tostring":       m.tostring,
+		"rawset":         m.typed("rawset", "tvv", m.rawset),
+		"next":           m.typed("next", "t", m.next),
+		"pairs":          m.typed("pairs", "t", m.pairs),
+		"tostring":       m.typed("tostring", "v", m.tostring),
 		"tonumber":       m.tonumber,
 		"collectgarbage": func(l *lua.LState) int { l.Push(lua.LNumber(0)); return 1 },
 		concatName:       m.concat,

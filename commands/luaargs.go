@@ -28,8 +28,8 @@ func inside(f lua.LValue) lua.LGFunction { return f.(*lua.LFunction).GFunction }
 // what Lua says. Each has a letter; with a * the last one is for any number of them,
 // also for none.
 //
-//	a  anything           s  a text      n  a number     i  a whole number
-//	t  a table                           capitals: or nothing
+//	a  anything    s  a text      n  a number    i  a whole number
+//	v  a value     t  a table     capitals: or nothing
 func (m *machine) convert(l *lua.LState, name, kinds string) {
 	kinds, more := strings.CutSuffix(kinds, "*")
 	n := len(kinds)
@@ -59,6 +59,10 @@ func (m *machine) argument(l *lua.LState, name string, at int, kind byte) {
 		}
 		if v != lua.LNumber(n) {
 			l.Replace(at, lua.LNumber(n))
+		}
+	case 'v':
+		if at > l.GetTop() {
+			badArgument(l, name, at, "value expected")
 		}
 	case 't':
 		if v.Type() != lua.LTTable {
@@ -147,6 +151,15 @@ func random(l *lua.LState) int {
 	}
 	l.Push(lua.LNumber(math.Floor(r*(last-first+1)) + first))
 	return 1
+}
+
+func (m *machine) assert(l *lua.LState) int {
+	if l.ToBool(1) {
+		return l.GetTop()
+	}
+	m.convert(l, "assert", "vS")
+	l.RaiseError("%s", l.OptString(2, "assertion failed!"))
+	return 0
 }
 
 // choose is Lua's select.

@@ -145,9 +145,7 @@ func (m *machine) tonumber(l *lua.LState) int {
 	m.convert(l, "tonumber", "aI")
 	base := l.OptInt(2, 10)
 	if base == 10 {
-		if l.GetTop() == 0 {
-			badArgument(l, "tonumber", 1, "value expected")
-		}
+		m.argument(l, "tonumber", 1, 'v')
 		n, ok := m.number(l, l.Get(1))
 		return pushNumber(l, n, ok)
 	}
