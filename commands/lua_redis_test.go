@@ -66,6 +66,7 @@ func TestNumbersOfScriptsAreAsInRedis(t *testing.T) {
 			`return string.sub('abc','x')`, `return string.sub('abc',{})`, `return string.sub()`, `return string.sub('abc')`, `return string.sub('abc',1,true)`, `return string.rep('x')`, `return string.rep({},1)`, `return string.upper({})`, `return string.len()`, `return string.len(nil)`, `return string.char(256)`, `return string.char(-1)`, `return string.char('x')`, `return string.char(65,{})`, `return string.byte('a','x')`,
 			`return select('x',1)`, `return select(0,1)`, `return select(-5,1)`, `return select()`, `return select({})`, `return tonumber()`, `return tonumber('10',99)`, `return tonumber('10',1)`, `return tonumber({},16)`, `return tonumber('x','y')`, `return tonumber(nil,2)`, `return unpack({1},'x')`, `return unpack()`, `return unpack(1)`, `return math.floor('x')`, `return math.floor()`, `return math.max()`, `return math.max(1,'x')`, `return math.pow(1)`, `return math.random(0)`, `return math.random(3,1)`, `return math.random(1,2,3)`, `return math.random('x')`,
 			`return table.concat({1,{}})`, `return table.concat({1},{})`, `return table.concat()`, `return table.concat({},',','x')`, `return table.insert({},'x',2)`, `return table.insert(nil,2)`, `return table.remove()`, `return table.remove({},'x')`, `return error('x',{})`, `error('x','0')`,
+			`return tostring()`, `return type()`, `return assert()`, `return assert(false)`, `return assert(nil,'why %d')`, `return assert(false,1e15)`, `return assert(false,{})`, `return assert(1,{2})`, `return {assert(1,2,3)}`, `return pairs()`, `return pairs(1)`, `return next()`, `return next({},nil)`, `return rawget({})`, `return rawget(1,2)`, `return rawequal(1)`, `return rawset({},1)`, `return getmetatable()`,
 		),
 		"infinity": append(evals(`return tostring(math.huge)..tostring(-math.huge)`, `return {tostring(math.huge==1/0),tostring(math.huge)}`, `return redis.call('zadd','z',math.huge,'m')`),
 			`zscore z m`, `zadd z 1e17 n`, `eval "return tostring(tonumber(redis.call('zscore',KEYS[1],'n')))" 1 z`, `eval "return redis.call('zscore',KEYS[1],'n')+1 == 1e17+1" 1 z`, `eval "return tostring(tonumber(redis.call('zscore',KEYS[1],'m')))" 1 z`),
@@ -99,6 +100,42 @@ func TestFormatsOfScriptsAreAsInRedis(t *testing.T) {
 			`return string.format('%d','x')`, `return string.format('%d','')`, `return string.format('%d',{})`, `return string.format('%d',nil)`, `return string.format('%s %s','a')`, `return string.format('%d')`, `return string.format('%')`, `return string.format('%',1)`, `return string.format('abc%',1)`, `return string.format('%s',nil)`, `return string.format('%s',{})`, `return string.format('%s',true)`, `return string.format('%q',{})`, `return string.format('%q')`, `return string.format('%c','x')`, `return string.format('%f','1_0')`, `return string.format()`, `return string.format({})`,
 			`return string.format('%y',1)`, `return string.format('%p','x')`, `return string.format('%n',1)`, `return string.format('%a',1)`, `return string.format('%F',1)`, `return string.format('%ld',1)`, `return string.format('%*d',1,2)`, `return string.format('%[1]s','x')`, `return string.format('%\0',1)`, `return string.format('%5%',1)`, `return string.format('%v',1)`, `return string.format('%T',1)`, `return string.format('%U',1)`, `return string.format('%b',1)`, `return string.format('%t',true)`,
 			`return string.format('%------d',1)`, `return string.format('%-+ #0d',1)`, `return string.format('%-----d',1)`, `return string.format('%123d',1)`, `return string.format('%1.123d',1)`, `return string.format('%0100d',1)`, `return string.format('%.100f',1)`, `return string.format('%1..2f',1)`,
+		),
+	})
+}
+
+func TestPatternsOfScriptsAreAsInRedis(t *testing.T) {
+	subjects := []string{"''", "'hello world'", "'THE (quick) fox'", "'key=value, k2 = v2'", "'a.b-c]d^e%f'", "'x:y::z'", "'[[nested [brackets]] ]'", `'\0a\0b\255'`, `'  trim me\t'`, "'aaaa'", "12345.5"}
+	var scripts []string
+	for _, subject := range subjects {
+		for _, pattern := range []string{
+			``, `.`, `l+`, `%a+`, `%f[%w]%w+`, `%f[%W]`, `%f[^%z]`, `%f[%z]`, `(%w+)=(%w+)`, `(%w+)%s*=%s*(%w+)`, `()%a()`, `[^:]+`, `[^:]*`, `:*`, `^%s*(.-)%s*$`, `^a`, `a$`, `$`, `^`, `^$`, `a^b`, `$a`, `%b()`, `%b[]`, `%bxx`, `(a)(a)%1`, `(.)%1`, `((.)(.))`, `[%]]`, `[]]`, `[]a]`, `[^]]`, `[a-]`, `[-a]`, `[a-c]+`, `[a%-c]`, `[%a-z]`, `[^%s]+`, `[%w_]+`,
+			`a-b`, `.-e`, `(.-)%.(.*)`, `%d+%.?%d*`, `a?a?a?a?`, `a*a*`, `%z`, `%Z+`, `%x+`, `%p`, `%c`, `%u%u`, `%L+`, `%%`, `%.`, `%$`, `x*`, `-`, `*`, `+a`, `?`, `(a*(.)%w(%s*))`, `%s`, `.%f[%z]`, `[\0]`, `a\0b`,
+		} {
+			p := "'" + pattern + "'"
+			scripts = append(scripts,
+				"return {string.find("+subject+","+p+")}", "return {string.find("+subject+","+p+",3)}", "return {string.match("+subject+","+p+",-4)}",
+				"local r={} for a,b in string.gmatch("+subject+","+p+") do r[#r+1]=tostring(a)..'/'..tostring(b) end return r",
+				"return {string.gsub("+subject+","+p+",'<%0>')}", "return {string.gsub("+subject+","+p+",'%1',2)}", "return {string.gsub("+subject+","+p+",function(...) return select('#',...)..':'..tostring((...)) end)}", "return {string.gsub("+subject+","+p+",{l='L',a=1,key=false})}",
+			)
+		}
+	}
+	compareWithRedis(t, map[string][]string{
+		"matches": evals(scripts...),
+		"gmatch": evals(
+			`local it=string.gmatch('x:y','[^:]+') return {it(),it(),tostring(it())}`, `local it=string.gmatch('x:y','[^:]+') it() it() return {tostring(it()),tostring(it()),select('#',it())}`, `local it=('k=v'):gmatch('(%w)=(%w)') return {it()}`, `local a,b=('12'):gmatch('.'),('34'):gmatch('.') return {a(),b(),a(),b()}`, `return type(string.gmatch('',''))`, `local n=0 for _ in ('abc'):gmatch('') do n=n+1 end return n`, `local r={} for w in ('one two'):gmatch('%a+') do r[#r+1]=w for c in w:gmatch('.') do r[#r+1]=c end end return r`,
+			`local r={} for a in ('^a^a'):gmatch('^a') do r[#r+1]=a end return r`, `local it=string.gfind('x:y','[^:]+') return {it(),it()}`, `local it=string.gmatch(1e15,'%d') return {it(),it()}`, `local r={} for k,v in string.gmatch('a=1,b=2','(%w)=(%w)') do r[#r+1]=k..v end return r`,
+		),
+		"searches": evals(
+			`return {string.find('a.b','.',1,true)}`, `return {string.find('a.b','.',2,true)}`, `return {string.find('abc','b',-1)}`, `return {string.find('abc','b',-2)}`, `return {string.find('abc','',10)}`, `return {string.find('abc','',4)}`, `return {string.find('','')}`, `return {string.find('abc','c',math.huge)}`, `return {string.find('a]','a]')}`, `return {string.find('a)','a)')}`, `return {string.find('abc','b',nil,nil)}`, `return {string.find('a+','+',1,1)}`, `return {string.find('a\0b','\0b')}`, `return {string.find('a\0b','\0',1,true)}`, `return {string.find('abc','[b',1,true)}`, `return {string.match('abc','b',3)}`, `return {string.match('2024-01-02','(%d+)-(%d+)-(%d+)')}`, `return {string.find(1e15,'+',1,true)}`, `return {string.find('a','a',1,true,1)}`,
+		),
+		"replacements": evals(
+			`return {string.gsub('abc','b','%%')}`, `return {string.gsub('abc','b','%')}`, `return {string.gsub('abc','b','%x')}`, `return {string.gsub('abc','(b)','[%1%0]')}`, `return {string.gsub('abc','','-')}`, `return {string.gsub('abc','%w*','x')}`, `return {string.gsub('abc','b',1e15)}`, `return {string.gsub('abc','.',{a=1e15,b=true and 'B'})}`, `return {string.gsub('aaa','a','b',0)}`, `return {string.gsub('aaa','a','b',-1)}`, `return {string.gsub('aaa','a','b',2)}`, `return {string.gsub('aaa','^a','b')}`, `return {string.gsub('hello','(l)(l)',function(a,b) return b..a..'!' end)}`, `return {string.gsub('abc','%w',function(c) if c=='b' then return false end return nil end)}`, `return {string.gsub('abc','()',function(p) return p end)}`, `return {string.gsub('abc','()b','%1')}`, `return {string.gsub('abc def','%f[%w]%w+',string.upper)}`, `return {string.gsub('x','x',setmetatable({},{__index=function(_,k) return k..k end}))}`,
+			`return {string.gsub('abc','(a)(b)(c)','%3%2%1')}`, `return {string.gsub('a b','(%w) (%w)','%2 %1')}`, `return {string.gsub('abc','b','\0')}`,
+		),
+		"mistakes": evals(
+			`return string.find('a','[a')`, `return string.find('a','[')`, `return string.find('a','[^')`, `return string.find('a','[]')`, `return string.find('a','[%')`, `return string.find('a','[%a')`, `return string.find('a','%')`, `return string.find('a','a%')`, `return string.find('a','(a')`, `return string.find('a','(')`, `return string.match('a','a)')`, `return string.match('a',')')`, `return string.find('a','%1')`, `return string.find('a','%0')`, `return string.find('aa','(a%1)')`, `return string.find('aa','(a)%2')`, `return string.find('a','%f')`, `return string.find('a','%fa')`, `return string.find('a','%f[a')`, `return string.find('a','%b')`, `return string.find('a','%bx')`, `return string.match('a',('()'):rep(33))`, `return #{string.match('a',('()'):rep(32))}`,
+			`return string.gsub('a','a','%2')`, `return string.gsub('a','(a)','%2')`, `return string.gsub('a','a',true)`, `return string.gsub('a','a')`, `return string.gsub('a','a',nil)`, `return string.gsub('a','a',function() return {} end)`, `return string.gsub('a','a',{a={}})`, `return string.gsub('a','a',function() return true end)`, `return string.find('a')`, `return string.find({},'a')`, `return string.find('a','a',{})`, `return string.match()`, `return string.gmatch('a')`, `return string.gmatch('a',nil)`, `return string.gsub('a','(','x')`, `return string.gsub('a','a','b','x')`, `local x return string.gsub('a','a',function() error('inside') end)`,
 		),
 	})
 }

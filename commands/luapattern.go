@@ -1,63 +1,102 @@
 package commands
 
 import (
-	"math"
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
-	"github.com/yuin/gopher-lua/pm"
 )
 
 // Lua's patterns are matched by trying, which may take as many steps as there
-// are ways to divide a string among the repetitions of a pattern.
+// are ways to divide a string among the repetitions of a pattern. They are counted
+// as they are made; what is bound to take too many is refused before.
 
-const (
-	// maxEffort is the most that one match may take, in steps: some 50 ms.
-	maxEffort = 1_000_000
-	// maxRepeated is the longest string that repetitions are tried on: each byte
-	// that they take is a call inside a call, of some hundred bytes of stack.
-	maxRepeated = 16 << 10
-)
+// maxEffort is the most that one match may take, in steps: some 50 ms.
+const maxEffort = 1_000_000
 
-// Bytes that the interpreter keeps of each match, and of each capture in it.
+// Bytes that are taken for each match, and for each capture in it.
 const (
-	matchBytes   = 64
+	matchBytes   = 768
 	captureBytes = 32
 )
 
-func (m *machine) checkFind(l *lua.LState) int {
-	if l.GetTop() == 4 && l.ToBool(4) { // with one argument more it is no plain search to the interpreter
-		m.spend(l, len(l.CheckString(1))/64)
-		return 0
-	}
-	return m.checkMatch(l)
-}
-
-// checkMatch refuses a pattern that could take long, and counts it if not.
-func (m *machine) checkMatch(l *lua.LState) int {
+// prepare returns what matches the pattern that a function of strings is given.
+func (m *machine) prepare(l *lua.LState) *matcher {
 	subject, pattern := l.CheckString(1), l.CheckString(2)
-	m.spend(l, m.effort(l, subject, pattern))
-	m.take(l, matchLimit(pattern))
-	return 0
-}
-
-// checkGmatch counts the matches too, which are all found at once and kept.
-func (m *machine) checkGmatch(l *lua.LState) int {
-	subject, pattern := l.CheckString(1), l.CheckString(2)
-	m.spend(l, m.effort(l, subject, pattern))
-	m.take(l, matchLimit(pattern)*(len(subject)+1))
-	return 0
-}
-
-// matchLimit is how many bytes one match takes at most.
-func matchLimit(pattern string) int { return matchBytes + captureBytes*strings.Count(pattern, "(") }
-
-func (m *machine) effort(l *lua.LState, subject, pattern string) int {
-	n := effort(pattern, len(subject))
-	if n > maxEffort {
+	if effort(pattern, len(subject)) > maxEffort {
 		l.RaiseError("the pattern could take too long on a string of %d bytes", len(subject))
 	}
-	return int(n)
+	m.take(l, matchBytes)
+	return m.matcher(l, subject, pattern)
+}
+
+func (m *machine) find(l *lua.LState) int {
+	subject, text := l.CheckString(1), l.CheckString(2)
+	if !l.ToBool(4) && strings.ContainsAny(untilNul(text), "^$*+?.([%-") {
+		return m.search(l, true)
+	}
+	from := startAt(l, subject)
+	m.spend(l, len(subject)/64)
+	at := strings.Index(subject[from:], text)
+	if at < 0 {
+		l.Push(lua.LNil)
+		return 1
+	}
+	l.Push(lua.LNumber(from + at + 1))
+	l.Push(lua.LNumber(from + at + len(text)))
+	return 2
+}
+
+func (m *machine) match(l *lua.LState) int { return m.search(l, false) }
+
+// startAt returns where a search begins by its third argument.
+func startAt(l *lua.LState, subject string) int {
+	from := l.OptInt(3, 1)
+	if from < 0 {
+		from += len(subject) + 1
+	}
+	return min(max(from, 1)-1, len(subject))
+}
+
+// search returns the captures of the first match, and its place too if wanted.
+func (m *machine) search(l *lua.LState, place bool) int {
+	c := m.prepare(l)
+	anchored := c.char(0) == '^'
+	p := 0
+	if anchored {
+		p = 1
+	}
+	start, end := c.find(startAt(l, c.in), p, anchored)
+	switch {
+	case start < 0:
+		l.Push(lua.LNil)
+		return 1
+	case !place:
+		return c.push(start, end)
+	}
+	l.Push(lua.LNumber(start + 1))
+	l.Push(lua.LNumber(end))
+	if c.level == 0 {
+		return 2
+	}
+	return 2 + c.push(start, end)
+}
+
+// gmatch returns a function that finds one match after the other.
+func (m *machine) gmatch(l *lua.LState) int {
+	m.take(l, functionBytes)
+	c, at := m.prepare(l), 0
+	l.Push(l.NewFunction(func(l *lua.LState) int {
+		c.l = l
+		start, end := c.find(at, 0, false)
+		if start < 0 {
+			return 0
+		}
+		if at = end; end == start {
+			at++
+		}
+		return c.push(start, end)
+	}))
+	return 1
 }
 
 // effort is about how many steps it may take to match a pattern on a string of so
@@ -69,7 +108,7 @@ func effort(pattern string, length int) float64 {
 	if strings.HasPrefix(pattern, "^") {
 		choices = 0
 	}
-	repeats, plain, longest := false, 0, 0
+	plain, longest := 0, 0
 	for i := 0; i < len(pattern); i++ {
 		plain++
 		switch pattern[i] {
@@ -81,15 +120,12 @@ func effort(pattern string, length int) float64 {
 		case '?':
 			ways *= 2
 		case '*', '+', '-':
-			repeats, plain = true, 0
+			plain = 0
 			if strings.Trim(pattern[i+1:], ")") != "" {
 				choices++
 			}
 		}
 		longest = max(longest, plain)
-	}
-	if repeats && length > maxRepeated {
-		return math.Inf(1)
 	}
 	for i := range choices {
 		ways *= float64(length+i+1) / float64(i+1)
@@ -97,59 +133,64 @@ func effort(pattern string, length int) float64 {
 	return ways*float64(longest+2) + float64(length)
 }
 
-// gsub is Lua's. The interpreter's own copies the whole string for each match.
+// gsub is Lua's.
+//
+// Source: Lua 5.1, str_gsub.
 func (m *machine) gsub(l *lua.LState) int {
-	m.checkGmatch(l)
-	s, pattern, with, most := l.CheckString(1), l.CheckString(2), l.CheckAny(3), l.OptInt(4, -1)
+	with := l.Get(3)
 	if _, ok := textOrNumber(with); !ok && with.Type() != lua.LTTable && with.Type() != lua.LTFunction {
-		l.ArgError(3, "string/function/table expected")
+		badArgument(l, "gsub", 3, "string/function/table expected")
 	}
-	var matches []*pm.MatchData
-	if most != 0 {
-		var err error
-		if matches, err = pm.Find(pattern, []byte(s), 0, most); err != nil {
-			l.RaiseError("%s", err)
-		}
+	c := m.prepare(l)
+	most := l.OptInt(4, len(c.in)+1)
+	anchored, p := c.char(0) == '^', 0
+	if anchored {
+		p = 1
 	}
 	var b strings.Builder
-	done := 0
-	for _, found := range matches {
-		match := match{s, found}
-		text := m.replacement(l, match, with)
-		m.pass(l, len(text))
-		b.WriteString(s[done:found.Capture(0)])
+	n, done := 0, 0
+	for at := 0; n < most; {
+		start, end := c.find(at, p, anchored)
+		if start < 0 {
+			break
+		}
+		n++
+		text := c.replacement(with, start, end)
+		m.pass(l, len(text)+start-done)
+		b.WriteString(c.in[done:start])
 		b.WriteString(text)
-		done = found.Capture(1)
+		if done, at = end, end; end == start {
+			at++
+		}
+		if anchored {
+			break
+		}
 	}
-	m.pass(l, len(s)-done)
-	b.WriteString(s[done:])
+	m.pass(l, len(c.in)-done)
+	b.WriteString(c.in[done:])
 	l.Push(lua.LString(b.String()))
-	l.Push(lua.LNumber(len(matches)))
+	l.Push(lua.LNumber(n))
 	return 2
 }
 
 // replacement is what gsub puts in the place of a match.
-func (m *machine) replacement(l *lua.LState, found match, with lua.LValue) string {
+func (c *matcher) replacement(with lua.LValue, start, end int) string {
+	l := c.l
 	var value lua.LValue
 	switch with := with.(type) {
 	case *lua.LTable:
-		value = l.GetTable(with, found.first())
+		value = l.GetTable(with, c.value(0, start, end))
 	case *lua.LFunction:
 		l.Push(with)
-		n := max(found.captures(), 1)
-		l.Push(found.first())
-		for i := 2; i <= n; i++ {
-			l.Push(found.capture(i))
-		}
-		l.Call(n, 1)
+		l.Call(c.push(start, end), 1)
 		value = l.Get(-1)
 		l.Pop(1)
 	default:
 		text, _ := textOrNumber(with)
-		return m.expand(l, found, text)
+		return c.expand(text, start, end)
 	}
 	if lua.LVIsFalse(value) {
-		return found.whole()
+		return c.in[start:end]
 	}
 	text, ok := textOrNumber(value)
 	if !ok {
@@ -159,57 +200,30 @@ func (m *machine) replacement(l *lua.LState, found match, with lua.LValue) strin
 }
 
 // expand puts captures in the places of %0 to %9.
-func (m *machine) expand(l *lua.LState, found match, text string) string {
+func (c *matcher) expand(text string, start, end int) string {
 	if !strings.Contains(text, "%") {
 		return text
 	}
 	var b strings.Builder
 	for i := 0; i < len(text); i++ {
-		if text[i] != '%' || i+1 == len(text) {
+		if text[i] != '%' {
 			b.WriteByte(text[i])
 			continue
 		}
-		i++
-		switch n := int(text[i] - '0'); {
+		switch i++; {
+		case i == len(text):
+			b.WriteByte(0) // where C's string ends
 		case text[i] < '0' || text[i] > '9':
 			b.WriteByte(text[i])
-		case n == 0:
-			b.WriteString(found.whole())
-		case n == 1:
-			b.WriteString(lua.LVAsString(found.first()))
-		case n > found.captures():
-			l.RaiseError("invalid capture index")
+		case text[i] == '0':
+			b.WriteString(c.in[start:end])
 		default:
-			b.WriteString(lua.LVAsString(found.capture(n)))
+			part, _ := textOrNumber(c.value(int(text[i]-'1'), start, end))
+			b.WriteString(part)
 		}
 		if b.Len() > maxBytes {
-			m.take(l, b.Len())
+			c.m.take(c.l, b.Len())
 		}
 	}
 	return b.String()
-}
-
-// A match is a place in a string where a pattern was found.
-type match struct {
-	in    string
-	found *pm.MatchData
-}
-
-func (f match) captures() int { return f.found.CaptureLength()/2 - 1 }
-func (f match) whole() string { return f.in[f.found.Capture(0):f.found.Capture(1)] }
-
-// capture returns the i-th capture, from 1: a string, or a place.
-func (f match) capture(i int) lua.LValue {
-	if f.found.IsPosCapture(2 * i) {
-		return lua.LNumber(f.found.Capture(2 * i))
-	}
-	return lua.LString(f.in[f.found.Capture(2*i):f.found.Capture(2*i+1)])
-}
-
-// first returns the first capture, or the whole match if the pattern has none.
-func (f match) first() lua.LValue {
-	if f.captures() == 0 {
-		return lua.LString(f.whole())
-	}
-	return f.capture(1)
 }
