@@ -86,6 +86,7 @@ func TestScriptsMakeNoMoreThanTheirBudget(t *testing.T) {
 		`for i = 1, 1e6 do t[i] = redis.pcall("echo") end`,
 		`for i = 1, 1e6 do t[i] = redis.error_reply("x") end`,
 		`for i = 1, 1e6 do t[i] = redis.status_reply("x") end`,
+		`redis.setresp(3) for i = 1, 1e6 do t[i] = redis.call("smembers", "none") end`,
 		`for i = 1, 20000 do t[i] = string.upper(s) end`,
 		`for i = 1, 20000 do t[i] = string.lower(s) end`,
 		`for i = 1, 20000 do t[i] = string.reverse(s) end`,

@@ -24,6 +24,7 @@ type machine struct {
 	engine   *Engine
 	tx       *Tx
 	readonly bool
+	proto    int // RESP2 unless it asked for RESP3
 	line     int // where an error was last raised that does not say so itself
 }
 
@@ -34,7 +35,8 @@ const (
 	maxValues = 64 << 10
 )
 
-func newMachine() *machine {
+// newMachine returns a machine whose scripts are told this version of Redis.
+func newMachine(version string) *machine {
 	state := lua.NewState(lua.Options{
 		SkipOpenLibs:     true,
 		CallStackSize:    maxCalls,
@@ -49,7 +51,7 @@ func newMachine() *machine {
 	m.state.SetMetatable(lua.LString(""), m.strings())
 	m.openLibrary(lua.TabLibName, lua.OpenTable, m.tableFunctions)
 	m.openLibrary(lua.MathLibName, lua.OpenMath, m.mathFunctions)
-	m.libraries["redis"] = m.guard(m.redisLibrary())
+	m.libraries["redis"] = m.guard(m.redisLibrary(version))
 	m.libraries["cjson"] = m.guard(m.jsonLibrary())
 	m.globals = m.guard(m.state.NewFunction(m.global))
 	return m
@@ -223,7 +225,7 @@ func errorObject(err error) lua.LValue {
 
 // run runs a script to its end. With raised, it failed, and reply is the error.
 func (m *machine) run(s *Session, tx *Tx, j job, readonly bool) (reply Reply, raised bool) {
-	m.engine, m.tx, m.readonly, m.line = s.engine, tx, readonly, 0
+	m.engine, m.tx, m.readonly, m.proto, m.line = s.engine, tx, readonly, 2, 0
 	m.meter.start(s)
 	defer func() { m.engine, m.tx, m.meter.session = nil, nil, nil }()
 	if err := m.call(j); err != nil {
@@ -231,7 +233,7 @@ func (m *machine) run(s *Session, tx *Tx, j job, readonly bool) (reply Reply, ra
 		return m.failed(err, j.script), true
 	}
 	defer m.state.SetTop(0)
-	return toReply(m.state.Get(-1))
+	return toReply(m.state.Get(-1), m.proto)
 }
 
 // call runs the script and leaves what it returned on the stack. The interpreter

@@ -139,3 +139,45 @@ func TestPatternsOfScriptsAreAsInRedis(t *testing.T) {
 		),
 	})
 }
+
+func TestRepliesOfScriptsAreAsInRedis(t *testing.T) {
+	returned := []string{
+		`return {map={a=1}}`, `return {map={1,2}}`, `return {map={}}`, `return {map={a={map={b={1,2}}}}}`, `return {map=3}`, `return {map={[{1,2}]={ok='fine'}}}`, `return {map={a=false}}`, `return {map={a={err='MY error'}}}`,
+		`return {set={x=true}}`, `return {set={1,2}}`, `return {set={}}`, `return {set='x'}`, `return {set={[{set={a=1}}]=false}}`, `return {set={x=1},map={y=2}}`, `return {1,{map={a={set={b=1}}}},{double=1.5}}`, `return {map={a=1},1,2}`, `return {ok='x',map={a=1}}`,
+		`return {big_number=123}`, `return {double='3'}`, `return {double=1/0}`, `return {double=-1/0}`, `return {double=1e20}`, `return {double=-0.0}`, `return {verbatim_string={format='txt',string='some text'}}`, `return {verbatim_string={string='x'}}`, `return {verbatim_string='x'}`, `return {verbatim_string={format=1,string='x'}}`, `return {verbatim_string={format='txt',string=''}}`, `return {err=1}`, `return {ok=1}`,
+	}
+	asked := []string{
+		`return true`, `return false`, `return nil`, `return {true,false}`, `return {map={a=true}}`, `return redis.call('hgetall','h')`, `return redis.call('smembers','s')`, `return redis.call('zscore','z','m')`, `return redis.call('zscore','z','none')`, `return redis.call('zincrby','z','1','m')`, `return redis.call('zrange','z','0','-1','withscores')`, `return redis.call('zrange','z','0','-1')`,
+		`return redis.call('set','k','v')`, `return redis.call('set','k','v').ok`, `return redis.call('get','none')`, `return tostring(redis.call('get','none'))`, `return {redis.call('get','none'),1}`, `return redis.call('mget','none','k')`, `return redis.call('get','k')`, `return redis.call('exists','k')`, `return type(redis.call('zmscore','z','m','none')[2])`, `return redis.call('lrange','none',0,-1)`, `redis.call('nonsense')`, `return redis.pcall('nonsense')`, `return redis.call('sismember','s','x')`, `return redis.call('set','none2','v','xx')`, `redis.setresp(2) return redis.call('hgetall','h')`, `redis.setresp(2) return {tostring(redis.call('get','none')),true,false}`, `return redis.error_reply('MY error')`, `return redis.status_reply('fine')`, `return redis.call('hget','h','none')`, `return redis.call('zpopmin','none')`,
+	}
+	before := []string{"hset h a 1", "sadd s x", "zadd z 1.5 m", "set k v"}
+	three := []string{
+		`redis.setresp(3) local r=redis.call('hgetall','h') return {type(r.map),r.map.a}`, `redis.setresp(3) local r=redis.call('smembers','s') return {type(r.set),tostring(r.set.x)}`, `redis.setresp(3) return redis.call('zrange','z','0','-1','withscores')[1][2].double`, `redis.setresp(3) return tostring(redis.call('zscore','z','m').double)`,
+	}
+	for _, script := range asked {
+		three = append(three, "redis.setresp(3) "+script)
+	}
+	compareWithRedis(t, map[string][]string{
+		"returned":              evals(returned...),
+		"by the rules of RESP2": append(before, evals(asked...)...),
+		"by the rules of RESP3": append(before, evals(three...)...),
+		"one after the other":   evals(`redis.setresp(3) return true`, `return true`, `return {tostring(redis.call('get','none'))}`),
+	})
+}
+
+func TestWhatRedisTellsScriptsIsAsInRedis(t *testing.T) {
+	compareWithRedis(t, map[string][]string{
+		"setresp":  evals(`redis.setresp()`, `redis.setresp(1)`, `redis.setresp("3")`, `redis.setresp("x")`, `redis.setresp({})`, `redis.setresp(2,3)`, `redis.setresp(3.5)`, `return redis.setresp(3)`, `redis.setresp(0/0)`, `return {pcall(redis.setresp,4)}`),
+		"set_repl": evals(`redis.set_repl()`, `redis.set_repl(9)`, `redis.set_repl("x")`, `redis.set_repl("1")`, `return redis.set_repl(redis.REPL_NONE)`, `redis.set_repl({})`, `redis.set_repl(-1)`, `redis.set_repl(1,2)`, `redis.set_repl(1.5)`, `redis.set_repl(redis.REPL_ALL) redis.set_repl(redis.REPL_AOF) redis.set_repl(redis.REPL_SLAVE) redis.set_repl(redis.REPL_REPLICA)`, `return {redis.REPL_ALL,redis.REPL_AOF,redis.REPL_NONE,redis.REPL_REPLICA,redis.REPL_SLAVE}`),
+		"others":   evals(`return redis.breakpoint()`, `return {tostring(redis.breakpoint())}`, `return redis.debug()`, `return {redis.debug("a",{1})}`, `return redis.acl_check_cmd("get","x")`, `return redis.acl_check_cmd("foo")`, `return redis.acl_check_cmd()`, `return redis.acl_check_cmd("get")`, `return redis.acl_check_cmd({})`, `return redis.replicate_commands()`),
+	})
+}
+
+func TestScriptsAreToldTheVersionOfRedis(t *testing.T) {
+	for version, number := range map[string]string{"7.0.15": ":458767\r\n", "8.4.0": ":525312\r\n", "7": ":458752\r\n", "7.2.4-rc1": ":459268\r\n"} {
+		g := newHouse(t, 0, func(o *Options) { o.RedisVersion = version }).guest()
+		if got, want := g.eval("return {redis.REDIS_VERSION,redis.REDIS_VERSION_NUM}", 0), arrayOf(bulkOf(version), number); got != want {
+			t.Errorf("of version %s scripts are told %q, want %q", version, got, want)
+		}
+	}
+}

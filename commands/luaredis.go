@@ -4,6 +4,7 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"log/slog"
+	"strconv"
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
@@ -12,7 +13,7 @@ import (
 )
 
 // redisLibrary is the table redis of a script.
-func (m *machine) redisLibrary() *lua.LTable {
+func (m *machine) redisLibrary(version string) *lua.LTable {
 	t := m.state.NewTable()
 	for name, f := range map[string]lua.LGFunction{
 		"call":               m.redisCall,
@@ -21,10 +22,21 @@ func (m *machine) redisLibrary() *lua.LTable {
 		"status_reply":       m.statusReply,
 		"sha1hex":            m.sha1Hex,
 		"log":                m.log,
+		"setresp":            m.setProto,
+		"acl_check_cmd":      m.mayCall,
 		"replicate_commands": func(l *lua.LState) int { l.Push(lua.LTrue); return 1 }, // was a switch; is always on
+		// There is nobody to replicate to, and no debugger.
+		"set_repl":   m.setReplicas,
+		"breakpoint": func(l *lua.LState) int { l.Push(lua.LFalse); return 1 },
+		"debug":      func(*lua.LState) int { return 0 },
 	} {
 		t.RawSetString(name, m.state.NewFunction(f))
 	}
+	for name, n := range map[string]int{"REPL_NONE": replNone, "REPL_AOF": replAOF, "REPL_SLAVE": replReplica, "REPL_REPLICA": replReplica, "REPL_ALL": replAll} {
+		t.RawSetString(name, lua.LNumber(n))
+	}
+	t.RawSetString("REDIS_VERSION", lua.LString(version))
+	t.RawSetString("REDIS_VERSION_NUM", lua.LNumber(versionNumber(version)))
 	for level, name := range []string{"LOG_DEBUG", "LOG_VERBOSE", "LOG_NOTICE", "LOG_WARNING"} {
 		t.RawSetString(name, lua.LNumber(level))
 	}
@@ -124,9 +136,7 @@ func (m *machine) commandArgs(l *lua.LState) (args [][]byte, bad string) {
 }
 
 func failureTable(l *lua.LState, line string) *lua.LTable {
-	t := l.CreateTable(0, 1)
-	t.RawSetString("err", lua.LString(line))
-	return t
+	return field(l, "err", lua.LString(line))
 }
 
 // errorReply is redis.error_reply. A text without a code gets one.
@@ -153,9 +163,7 @@ func (m *machine) statusReply(l *lua.LState) int {
 		l.Push(failureTable(l, "ERR wrong number or type of arguments"))
 		return 1
 	}
-	t := l.CreateTable(0, 1)
-	t.RawSetString("ok", text)
-	l.Push(t)
+	l.Push(field(l, "ok", text))
 	return 1
 }
 
@@ -168,6 +176,65 @@ func (m *machine) sha1Hex(l *lua.LState) int {
 	m.take(l, headBytes+hex.EncodedLen(sha1.Size))
 	sum := sha1.Sum([]byte(text))
 	l.Push(lua.LString(hex.EncodeToString(sum[:])))
+	return 1
+}
+
+// What set_repl takes, which are bits.
+const (
+	replNone    = 0
+	replAOF     = 1
+	replReplica = 2
+	replAll     = replAOF | replReplica
+)
+
+// versionNumber is a version as Redis tells scripts: a byte for each part.
+func versionNumber(version string) (n int) {
+	for i, part := range strings.SplitN(version, ".", 3) {
+		digits := len(part) - len(strings.TrimLeft(part, "0123456789"))
+		number, _ := strconv.Atoi(part[:digits]) // 0 if there is none
+		n |= number & 0xff << (16 - 8*i)
+	}
+	return n
+}
+
+// setProto is redis.setresp: what commands answer from here on, and what the script
+// returns, is converted by the rules for RESP2 or RESP3.
+func (m *machine) setProto(l *lua.LState) int {
+	if l.GetTop() != 1 {
+		m.fail(l, "ERR redis.setresp() requires one argument.")
+	}
+	n, _ := m.number(l, l.Get(1))
+	if proto := truncate(n); proto == 2 || proto == 3 {
+		m.proto = int(proto)
+		return 0
+	}
+	m.fail(l, "ERR RESP version must be 2 or 3.")
+	return 0
+}
+
+func (m *machine) setReplicas(l *lua.LState) int {
+	if l.GetTop() != 1 {
+		m.fail(l, "ERR redis.set_repl() requires two arguments.") // Redis's words, for one
+	}
+	n, _ := m.number(l, l.Get(1))
+	if truncate(n)&^replAll != 0 {
+		m.fail(l, "ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.")
+	}
+	return 0
+}
+
+// mayCall is redis.acl_check_cmd: everybody may call every command there is.
+func (m *machine) mayCall(l *lua.LState) int {
+	args, bad := m.commandArgs(l)
+	if bad == "" {
+		if _, p := m.engine.lookup(args); p != noProblem && p != wrongArity {
+			bad = "ERR Invalid command passed to redis.acl_check_cmd()"
+		}
+	}
+	if bad != "" {
+		m.fail(l, bad)
+	}
+	l.Push(lua.LTrue)
 	return 1
 }
 

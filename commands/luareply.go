@@ -1,6 +1,8 @@
 package commands
 
 import (
+	"strings"
+
 	lua "github.com/yuin/gopher-lua"
 )
 
@@ -11,23 +13,34 @@ import (
 const replyTable = 768
 
 // weight is about how many bytes a reply takes as values of a script.
-func (r Reply) weight() int {
+func (r Reply) weight(proto int) int {
 	n := headBytes + len(r.text) + len(r.bytes)
-	switch {
-	case r.kind == status || r.kind == failure:
+	switch r.kind {
+	case status, failure:
 		n += replyTable
-	case r.kind == array || r.kind == collection || r.kind == pairs || r.kind == scored:
+	case double:
+		n += (proto - 2) * replyTable
+	case verbatim:
+		n += (proto - 2) * 2 * replyTable
+	case array:
 		n += tableBytes + slotBytes*len(r.items)
+	case scored:
+		n += tableBytes + slotBytes*len(r.items) + (proto-2)*(tableBytes+listBytes)*len(r.items)/2
+	case collection, pairs:
+		n += tableBytes + slotBytes*len(r.items) + (proto-2)*(replyTable+hashBytes+entryBytes*len(r.items))
 	}
 	for _, item := range r.items {
-		n += item.weight()
+		n += item.weight(proto)
 	}
 	return n
 }
 
 // fromReply is what a script is given for a reply.
 func (m *machine) fromReply(l *lua.LState, r Reply) lua.LValue {
-	m.take(l, r.weight())
+	m.take(l, r.weight(m.proto))
+	if m.proto == 3 {
+		return valueOf3(l, r)
+	}
 	return valueOf(l, r)
 }
 
@@ -37,9 +50,7 @@ func valueOf(l *lua.LState, r Reply) lua.LValue {
 	case null, nullArray:
 		return lua.LFalse
 	case status:
-		t := l.CreateTable(0, 1)
-		t.RawSetString("ok", lua.LString(r.text))
-		return t
+		return field(l, "ok", lua.LString(r.text))
 	case failure:
 		return failureTable(l, r.text)
 	case integer, boolean:
@@ -61,6 +72,53 @@ func valueOf(l *lua.LState, r Reply) lua.LValue {
 	return t
 }
 
+// valueOf3 does so by the rules for RESP3, for a script that asked for them.
+//
+// Source: Redis, "RESP3 to Lua type conversion".
+func valueOf3(l *lua.LState, r Reply) lua.LValue {
+	t := l.CreateTable(0, 0)
+	switch r.kind {
+	case null, nullArray:
+		return lua.LNil
+	case boolean:
+		return lua.LBool(r.n == 1)
+	case double:
+		return field(l, "double", lua.LNumber(r.float))
+	case verbatim:
+		t.RawSetString("format", lua.LString("txt"))
+		t.RawSetString("string", lua.LString(r.text))
+		return field(l, "verbatim_string", t)
+	case pairs:
+		for i := 0; i+1 < len(r.items); i += 2 {
+			t.RawSet(valueOf3(l, r.items[i]), valueOf3(l, r.items[i+1]))
+		}
+		return field(l, "map", t)
+	case collection:
+		for _, item := range r.items {
+			t.RawSet(valueOf3(l, item), lua.LTrue)
+		}
+		return field(l, "set", t)
+	case scored:
+		for i := 0; i+1 < len(r.items); i += 2 {
+			t.Append(valueOf3(l, sayArray(r.items[i:i+2]...)))
+		}
+		return t
+	case status, failure, integer, bulk:
+		return valueOf(l, r)
+	}
+	for i, item := range r.items {
+		t.RawSetInt(i+1, valueOf3(l, item))
+	}
+	return t
+}
+
+// field is a table with one field.
+func field(l *lua.LState, name string, v lua.LValue) *lua.LTable {
+	t := l.CreateTable(0, 1)
+	t.RawSetString(name, v)
+	return t
+}
+
 // Limits on what a script may answer with, besides [maxReply].
 const (
 	maxReplyDepth = 100
@@ -68,10 +126,10 @@ const (
 )
 
 // toReply is the reply for what a script returned. Numbers lose their fraction,
-// false is null, and an array ends before its first nil. It reports bad if that
-// is no reply, which says why.
-func toReply(v lua.LValue) (r Reply, bad bool) {
-	c := conversion{}
+// false is null unless the script asked for RESP3, and an array ends before its
+// first nil. It reports bad if that is no reply, which says why.
+func toReply(v lua.LValue, proto int) (r Reply, bad bool) {
+	c := conversion{proto: proto}
 	r = c.convert(v, 0)
 	if c.bad != "" {
 		return sayFailure(c.bad), true
@@ -82,6 +140,7 @@ func toReply(v lua.LValue) (r Reply, bad bool) {
 // A conversion makes a reply of what a script returned. One table may be in it at
 // many places, or in itself.
 type conversion struct {
+	proto       int // that the script asked for
 	items, size int
 	bad         string // why there is no reply
 }
@@ -99,6 +158,9 @@ func (c *conversion) convert(v lua.LValue, depth int) Reply {
 	case lua.LNumber:
 		return sayInt(truncate(float64(v)))
 	case lua.LBool:
+		if c.proto == 3 {
+			return sayBool(bool(v))
+		}
 		if v {
 			return sayInt(1)
 		}
@@ -116,6 +178,9 @@ func (c *conversion) text(s lua.LString) string {
 	return string(s)
 }
 
+// table tells what a table stands for by its fields, in Redis's order.
+//
+// Source: Redis, luaReplyToRedisReply.
 func (c *conversion) table(t *lua.LTable, depth int) Reply {
 	if text, ok := t.RawGetString("err").(lua.LString); ok {
 		return sayFailure(oneLine(c.text(text)))
@@ -126,9 +191,43 @@ func (c *conversion) table(t *lua.LTable, depth int) Reply {
 	if n, ok := t.RawGetString("double").(lua.LNumber); ok {
 		return Reply{kind: double, float: float64(n)}
 	}
+	if fields, ok := t.RawGetString("map").(*lua.LTable); ok {
+		return sayPairs(c.fields(fields, depth, true)...)
+	}
+	if members, ok := t.RawGetString("set").(*lua.LTable); ok {
+		return saySet(c.fields(members, depth, false)...)
+	}
+	if digits, ok := t.RawGetString("big_number").(lua.LString); ok {
+		return sayText(strings.ReplaceAll(strings.ReplaceAll(c.text(digits), "\r", " "), "\n", " "))
+	}
+	if text, ok := t.RawGetString("verbatim_string").(*lua.LTable); ok {
+		format, hasFormat := text.RawGetString("format").(lua.LString)
+		if words, ok := text.RawGetString("string").(lua.LString); ok && hasFormat {
+			return c.verbatim(words, format)
+		}
+	}
 	list := sayArray()
 	for i := 1; t.RawGetInt(i) != lua.LNil && c.bad == ""; i++ {
 		list.items = append(list.items, c.convert(t.RawGetInt(i), depth+1))
 	}
 	return list
+}
+
+// verbatim is a text in a format, of which we send none but that of plain text.
+func (c *conversion) verbatim(text, format lua.LString) Reply {
+	if format == "txt" {
+		return Reply{kind: verbatim, text: c.text(text)}
+	}
+	return sayText(c.text(text))
+}
+
+// fields converts the keys of a table, and what is under them if wanted.
+func (c *conversion) fields(t *lua.LTable, depth int, values bool) (items []Reply) {
+	for k, v := t.Next(lua.LNil); k != lua.LNil && c.bad == ""; k, v = t.Next(k) {
+		items = append(items, c.convert(k, depth+1))
+		if values {
+			items = append(items, c.convert(v, depth+1))
+		}
+	}
+	return items
 }

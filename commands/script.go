@@ -287,7 +287,7 @@ func (c *call) lua(j job, cmd *command) (reply Reply, raised bool) {
 	machines := &c.session.engine.scripts.machines
 	m, _ := machines.Get().(*machine)
 	if m == nil {
-		m = newMachine()
+		m = newMachine(c.session.engine.version)
 	}
 	reply, raised = m.run(c.session, &c.tx, j, cmd.flags&write == 0)
 	if !m.spoiled {
