@@ -181,3 +181,24 @@ func TestScriptsAreToldTheVersionOfRedis(t *testing.T) {
 		}
 	}
 }
+
+func TestShebangsOfScriptsAreAsInRedis(t *testing.T) {
+	var lines []string
+	for _, script := range []string{
+		"#!lua\nreturn 1", "#!lua \nreturn 1", "#!lua\r\nreturn 1", "#!lua\n\nerror('x')", "#!lua\nreturn redis.call('set',KEYS[1],'v')", "#!lua\nreturn redis.call('get',KEYS[1])", "#!lua flags=\nreturn 1",
+		"#!lua flags=no-writes\nreturn redis.call('get',KEYS[1])", "#!lua flags=no-writes\nreturn redis.call('set',KEYS[1],'v')", "#!lua flags=no-writes\nreturn redis.pcall('del',KEYS[1])", "#!lua flags=no-writes\nreturn redis.call('publish','a','b')", "#!lua flags=no-writes,allow-oom,allow-stale,no-cluster,allow-cross-slot-keys\nreturn redis.call('del',KEYS[1])", "#!lua flags=allow-oom flags=no-writes\nreturn redis.call('del',KEYS[1])", "#!lua flags=allow-oom\nreturn redis.call('exists',KEYS[1])",
+		"#!lua name=x\nreturn 1", "#!lua foo\nreturn 1", "#!lua FLAGS=no-writes\nreturn 1", "#!lua flags=foo\nreturn 1", "#!lua flags=no-writes,\nreturn 1", "#!lua flags=no-writes,,allow-oom\nreturn 1", "#!lua flags=NO-WRITES\nreturn 1", "#!lua flags=no-writes allow-oom\nreturn 1", "#!lua flags=no\nreturn 1", "#!lua flags=no-writes,foo name=x\nreturn 1",
+		"#!", "#!lua", "#!lua return 1", "#!\nreturn 1", "#! lua\nreturn 1", "#!js\nreturn 1", "#!lua5.1\nreturn 1", "#!/usr/bin/lua\nreturn 1", "#!LUA\nreturn 1", "#!lua \"flags\nreturn 1", "#!lua\n",
+	} {
+		for _, command := range []string{"eval", "eval_ro"} {
+			lines = append(lines, "set k a", command+" "+strconv.Quote(script)+" 1 k", "get k", "del k")
+		}
+		lines = append(lines, "script load "+strconv.Quote(script))
+	}
+	compareWithRedis(t, map[string][]string{
+		"EVAL": lines,
+		"EVALSHA": {
+			"script load \"#!lua flags=no-writes\\nreturn redis.call('del','k')\"", "evalsha fa69fe0f5bdfc114af24269cb648da870591cdf0 0", "evalsha_ro fa69fe0f5bdfc114af24269cb648da870591cdf0 0", "multi", "eval \"#!lua flags=no-writes\\nreturn redis.call('del','k')\" 0", "eval \"#!lua flags=no-writes\\nreturn redis.call('exists','k')\" 0", "eval_ro \"#!lua\\nreturn 1\" 0", "eval \"#!lua x\\nreturn 1\" 0", "eval \"#!lua\\nreturn 7\" 0", "exec",
+		},
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"crypto/sha1"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -33,6 +34,7 @@ type script struct {
 	sha    string // the digest in hex
 	proto  *lua.FunctionProto
 	plain  *plainScript // nil if it is none
+	manner manner
 	text   []byte
 	saved  bool        // guarded by scripts.mu; the library has it, or will
 	ran    atomic.Bool // once at the least, and used no lock but those that its caller named
@@ -139,11 +141,18 @@ func (s *scripts) load(text []byte) (*script, error) {
 
 // newScript compiles a text, which is copied.
 func newScript(d digest, text []byte) (*script, error) {
-	proto, plain, err := compile(text)
+	how, program, bad := mannerOf(text)
+	if bad != "" {
+		return nil, errors.New(bad)
+	}
+	proto, plain, err := compile(program)
 	if err != nil {
 		return nil, err
 	}
-	return &script{digest: d, sha: hex.EncodeToString(d[:]), proto: proto, plain: plain, text: append([]byte{}, text...)}, nil
+	if how.said {
+		plain = nil // which knows of no manners
+	}
+	return &script{digest: d, sha: hex.EncodeToString(d[:]), proto: proto, plain: plain, manner: how, text: append([]byte{}, text...)}, nil
 }
 
 // keep keeps a script, and returns it, or what somebody else has compiled meanwhile.
@@ -284,12 +293,16 @@ func (c *call) show(view *quorum.View) bool {
 
 // lua runs a script on the call's Tx. With raised, it failed.
 func (c *call) lua(j job, cmd *command) (reply Reply, raised bool) {
+	readonly, how := cmd.flags&write == 0, j.script.manner
+	if readonly && how.said && !how.noWrites {
+		return sayFailure(errWriteFlag), true
+	}
 	machines := &c.session.engine.scripts.machines
 	m, _ := machines.Get().(*machine)
 	if m == nil {
 		m = newMachine(c.session.engine.version)
 	}
-	reply, raised = m.run(c.session, &c.tx, j, cmd.flags&write == 0)
+	reply, raised = m.run(c.session, &c.tx, j, readonly || how.noWrites)
 	if !m.spoiled {
 		machines.Put(m)
 	}
