@@ -13,9 +13,9 @@ func TestScriptsAreBounded(t *testing.T) {
 	h := newHouse(t, 0)
 	g := h.guest()
 	for script, want := range map[string]string{
-		`while true do end`: "took too long",
-		`while true do pcall(function() while true do end end) end`:                                          "took too long",
-		`while true do redis.pcall("echo", "x") end`:                                                         "took too long",
+		`while true do end`: "took too",
+		`while true do pcall(function() while true do end end) end`:                                          "took too",
+		`while true do redis.pcall("echo", "x") end`:                                                         "took too",
 		`return string.rep("x", 1e9)`:                                                                        "bytes of strings",
 		`local s = "x" while true do s = s .. s end`:                                                         "bytes of strings",
 		`local s = string.rep("x", 1e6) local t = {} while true do t[#t + 1] = s .. #t end`:                  "bytes of strings",
@@ -26,7 +26,7 @@ func TestScriptsAreBounded(t *testing.T) {
 		`local s = "[" .. string.rep("[],", 200000) .. "1]" return cjson.decode(s)`:                          "made more than",
 		`local t = {1} for i = 1, 2000 do t = {t} end return cjson.encode(t)`:                                "excessive nesting",
 		`local s = string.rep("x", 6e6) return cjson.encode({s, s, s})`:                                      "made more than",
-		`local s = string.rep(" ", 1e6) while true do pcall(cjson.decode, s) end`:                            "took too long",
+		`local s = string.rep(" ", 1e6) while true do pcall(cjson.decode, s) end`:                            "took too",
 		`return string.format("%1000000d", 1)`:                                                               "invalid format",
 		`local function f() return f() + 1 end return f()`:                                                   "stack overflow",
 		`return unpack({}, 1, 1e8)`:                                                                          "",
@@ -34,7 +34,7 @@ func TestScriptsAreBounded(t *testing.T) {
 		`local t = {1} for i = 1, 40 do t = {t, t} end return t`:                                             "reached lua stack limit",
 	} {
 		h.engine.scripts.time = maxTime
-		if want == "took too long" {
+		if want == "took too" {
 			h.engine.scripts.time = 100 * time.Millisecond
 		}
 		if got := g.eval(script, 0); !strings.HasPrefix(got, "-ERR") || !strings.Contains(got, want) {
@@ -56,13 +56,13 @@ func TestNoCallOfALibraryRunsPastTheTime(t *testing.T) {
 		`local s = string.rep("a", 9999) for i = 1, 20 do string.match(s, "a-b", 1, true) end`:                                                  "could take too long", // and a match is never plain
 		`local s = string.rep("a", 9999) for w in string.gmatch(s, "a-b", 1, true) do end`:                                                      "could take too long",
 		`local s = string.rep("a", 9999) string.find(s, "^(a*)(a*)%1%1b")`:                                                                      "could take too long",
-		`local s = string.rep("a", 700) for i = 1, 1e6 do string.find(s, "a-b") end`:                                                            "took too long",
+		`local s = string.rep("a", 700) for i = 1, 1e6 do string.find(s, "a-b") end`:                                                            "took too",
 		`local s = string.rep("a", 60000) for i = 1, 1e6 do s:gsub("a", "%0") end`:                                                              "",
-		`local s = string.rep("1", 1e6) for i = 1, 1e6 do tonumber(s) end`:                                                                      "took too long",
-		`local a, b = string.rep("a", 3e6), string.rep("a", 3e6) local t = {} for i = 1, 2e4 do t[i] = i % 2 == 0 and a or b end table.sort(t)`: "took too long",
+		`local s = string.rep("1", 1e6) for i = 1, 1e6 do tonumber(s) end`:                                                                      "took too",
+		`local a, b = string.rep("a", 3e6), string.rep("a", 3e6) local t = {} for i = 1, 2e4 do t[i] = i % 2 == 0 and a or b end table.sort(t)`: "took too",
 		`local t = {} for i = 1, 2e5 do t[i] = i end while true do table.insert(t, 1, table.remove(t, 1)) end`:                                  "",
-		`local t = {} for i = 1, 3e4 do t[i .. ""] = i end for i = 1, 3e4 do t[i .. ""] = nil end while true do next(t) end`:                    "took too long",
-		`local t = {} for i = 1, 2e5 do t[i] = i end for i = 1, 2e5 do t[i] = nil end while true do local n = #t end`:                           "took too long",
+		`local t = {} for i = 1, 3e4 do t[i .. ""] = i end for i = 1, 3e4 do t[i .. ""] = nil end while true do next(t) end`:                    "took too",
+		`local t = {} for i = 1, 2e5 do t[i] = i end for i = 1, 2e5 do t[i] = nil end while true do local n = #t end`:                           "took too",
 	} {
 		start := time.Now()
 		got := g.eval(script, 0)
@@ -193,6 +193,29 @@ func TestCountedScriptsMeanTheSame(t *testing.T) {
 	}
 	if got := g.eval("local t = {"+fields.String()+"} return t.f0 + t.f499", 0); got != ":499\r\n" {
 		t.Errorf("a table with 500 fields = %.200q, want 499", got)
+	}
+}
+
+func TestAScriptIsToldWhetherItTookTooLongOrTooManySteps(t *testing.T) {
+	for _, c := range []struct {
+		steps int
+		late  bool
+		want  error
+	}{
+		{maxSteps, false, nil},
+		{maxSteps + 1, false, errScriptSteps},
+		{1, true, errScriptTime},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			m := &meter{}
+			m.start(&Session{engine: &Engine{scripts: newScripts(1, nil, nil)}})
+			if m.steps = c.steps; c.late {
+				<-time.After(maxTime + time.Millisecond)
+			}
+			if m.done(); m.Err() != c.want {
+				t.Errorf("after %d steps, late %t: %v, want %v", c.steps, c.late, m.Err(), c.want)
+			}
+		})
 	}
 }
 

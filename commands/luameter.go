@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
@@ -33,6 +34,7 @@ type meter struct {
 	look    int // at the time, once there were so many steps
 	left    int // bytes that may still be made
 	over    chan struct{}
+	why     error // it is over
 }
 
 func (m *meter) start(s *Session) {
@@ -54,11 +56,19 @@ func (m *meter) Done() <-chan struct{} {
 // done looks whether the script must end.
 func (m *meter) done() bool {
 	m.look = m.steps + often
-	if m.over == nil && (m.steps > maxSteps || m.late()) {
-		m.over = make(chan struct{})
-		close(m.over)
+	switch {
+	case m.over != nil:
+		return true
+	case m.steps > maxSteps:
+		m.why = errScriptSteps
+	case m.late():
+		m.why = errScriptTime
+	default:
+		return false
 	}
-	return m.over != nil
+	m.over = make(chan struct{})
+	close(m.over)
+	return true
 }
 
 func (m *meter) late() bool {
@@ -72,15 +82,14 @@ func (m *meter) late() bool {
 	return now.After(m.until) || m.session.engine.scripts.closing.Load()
 }
 
-// errScriptTime is why a script was stopped.
-var errScriptTime = errors.New("the script took too long and was stopped; nothing of it was done")
+// Why a script was stopped. By time alone it may be that the machine was busy, and
+// that it would be done another time; by its steps it never would.
+var (
+	errScriptTime  = errors.New("the script took too long and was stopped; nothing of it was done")
+	errScriptSteps = fmt.Errorf("the script took too many steps, more than %d, and was stopped; nothing of it was done", maxSteps)
+)
 
-func (m *meter) Err() error {
-	if m.over == nil {
-		return nil
-	}
-	return errScriptTime
-}
+func (m *meter) Err() error { return m.why }
 
 func (m *meter) Deadline() (time.Time, bool) { return m.until, true }
 func (m *meter) Value(any) any               { return nil }
@@ -103,7 +112,7 @@ func (m *machine) spend(l *lua.LState, n int) {
 		return
 	}
 	if m.meter.done() {
-		l.RaiseError("%s", errScriptTime)
+		l.RaiseError("%s", m.meter.why)
 	}
 	if n >= often {
 		m.meter.look = 0
