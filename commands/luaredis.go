@@ -243,12 +243,12 @@ func (m *machine) log(l *lua.LState) int {
 	if l.GetTop() < 2 {
 		m.fail(l, "ERR redis.log() requires two arguments or more.")
 	}
-	at, ok := l.Get(1).(lua.LNumber)
+	at, ok := m.number(l, l.Get(1))
 	if !ok {
 		m.fail(l, "ERR First argument must be a number (log level).")
 	}
-	if at < 0 || at > 3 {
-		m.fail(l, "ERR Invalid log level.")
+	if truncate(at) < 0 || truncate(at) > 3 {
+		m.fail(l, "ERR Invalid debug level.")
 	}
 	var words []string
 	for i := 2; i <= l.GetTop(); i++ {
@@ -257,7 +257,7 @@ func (m *machine) log(l *lua.LState) int {
 			words = append(words, text)
 		}
 	}
-	level := [...]slog.Level{slog.LevelDebug, slog.LevelDebug, slog.LevelInfo, slog.LevelWarn}[int(at)]
+	level := [...]slog.Level{slog.LevelDebug, slog.LevelDebug, slog.LevelInfo, slog.LevelWarn}[truncate(at)]
 	m.engine.log.Log(m.meter, level, "script", "text", strings.Join(words, " "))
 	return 0
 }

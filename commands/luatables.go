@@ -144,7 +144,7 @@ func (m *machine) tableFunctions(library *lua.LTable) map[string]lua.LGFunction 
 	return map[string]lua.LGFunction{
 		"concat": m.typed("concat", "tSII", m.tableConcat),
 		"insert": checked(m.checkInsert, library.RawGetString("insert")),
-		"remove": m.typed("remove", "tI", checked(m.checkRemove, library.RawGetString("remove"))),
+		"remove": m.typed("remove", "tI", m.remove),
 		"sort":   m.sort,
 	}
 }
@@ -155,6 +155,9 @@ func (m *machine) checkInsert(l *lua.LState) int {
 		kinds = "ti"
 	}
 	m.convert(l, "insert", kinds)
+	if n := l.GetTop(); n != 2 && n != 3 {
+		l.RaiseError("wrong number of arguments to 'insert'")
+	}
 	t := l.CheckTable(1)
 	last := t.MaxN()
 	at := last + 1
@@ -166,9 +169,17 @@ func (m *machine) checkInsert(l *lua.LState) int {
 	return 0
 }
 
-func (m *machine) checkRemove(l *lua.LState) int {
-	m.spend(l, moving(l.CheckTable(1).MaxN()-l.OptInt(2, 0)))
-	return 0
+func (m *machine) remove(l *lua.LState) int {
+	t := l.CheckTable(1)
+	last := t.Len()
+	m.meter.look = 0 // it may have to pass many values that were deleted
+	at := l.OptInt(2, last)
+	if at < 1 || at > last {
+		return 0
+	}
+	m.spend(l, moving(last-at))
+	l.Push(t.Remove(at))
+	return 1
 }
 
 // moving is how many steps it takes to move so many values of a list.
