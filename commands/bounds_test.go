@@ -21,8 +21,10 @@ func TestScriptsAreBounded(t *testing.T) {
 		`local s = string.rep("x", 1e6) local t = {} while true do t[#t + 1] = s .. #t end`:                  "bytes of strings",
 		`local s = string.rep("x", 1e6) local t = {} for i = 1, 1000 do t[i] = s end return table.concat(t)`: "bytes of strings",
 		`return string.rep("x", 5e4):gsub("x", string.rep("y", 5e4))`:                                        "bytes of strings",
-		`return string.rep("a", 60000):find(".-.-.-.-b")`:                                                    "could take too long",
-		`return string.rep("a", 1e6):find("a*b")`:                                                            "could take too long",
+		`return string.rep("a", 60000):find(".-.-.-.-b")`:                                                    "takes too long",
+		`return string.find("", string.rep("a*", 1e6))`:                                                      "too complex",
+		`return string.find("", string.rep("(", 1e6))`:                                                       "too many captures",
+		`return string.rep("a", 1e6):find("a*b")`:                                                            "takes too long",
 		`local s = "[" .. string.rep("[],", 200000) .. "1]" return cjson.decode(s)`:                          "made more than",
 		`local t = {1} for i = 1, 2000 do t = {t} end return cjson.encode(t)`:                                "excessive nesting",
 		`local s = string.rep("x", 6e6) return cjson.encode({s, s, s})`:                                      "made more than",
@@ -51,11 +53,11 @@ func TestNoCallOfALibraryRunsPastTheTime(t *testing.T) {
 	h.engine.scripts.time = 50 * time.Millisecond
 	g := h.guest()
 	for script, want := range map[string]string{
-		`local s = string.rep("a", 9999) for i = 1, 20 do string.find(s, "a-b") end`:                                                            "could take too long",
-		`local s = string.rep("a", 9999) for i = 1, 20 do string.find(s, "a-b", 1, false, true) end`:                                            "could take too long", // only the fourth argument makes a search plain
-		`local s = string.rep("a", 9999) for i = 1, 20 do string.match(s, "a-b", 1, true) end`:                                                  "could take too long", // and a match is never plain
-		`local s = string.rep("a", 9999) for w in string.gmatch(s, "a-b", 1, true) do end`:                                                      "could take too long",
-		`local s = string.rep("a", 9999) string.find(s, "^(a*)(a*)%1%1b")`:                                                                      "could take too long",
+		`local s = string.rep("a", 9999) for i = 1, 20 do string.find(s, "a-b") end`:                                                            "takes too long",
+		`local s = string.rep("a", 9999) for i = 1, 20 do string.find(s, "a-b", 1, false, true) end`:                                            "takes too long", // only the fourth argument makes a search plain
+		`local s = string.rep("a", 9999) for i = 1, 20 do string.match(s, "a-b", 1, true) end`:                                                  "takes too long", // and a match is never plain
+		`local s = string.rep("a", 9999) for w in string.gmatch(s, "a-b", 1, true) do end`:                                                      "takes too long",
+		`local s = string.rep("a", 9999) string.find(s, "^(a*)(a*)%1%1b")`:                                                                      "takes too long",
 		`local s = string.rep("a", 700) for i = 1, 1e6 do string.find(s, "a-b") end`:                                                            "took too",
 		`local s = string.rep("a", 60000) for i = 1, 1e6 do s:gsub("a", "%0") end`:                                                              "",
 		`local s = string.rep("1", 1e6) for i = 1, 1e6 do tonumber(s) end`:                                                                      "took too",
@@ -93,6 +95,9 @@ func TestScriptsMakeNoMoreThanTheirBudget(t *testing.T) {
 		`for i = 1, 20000 do t[i] = string.sub(s, 2) end`,
 		`for i = 1, 65536 do t[i] = s:sub(1, -i) end`,
 		`for i = 1, 20000 do t[i] = string.format("%[1]s%[1]s", s) end`,
+		`for i = 1, 20000 do t[i] = string.format("%s", s) end`,
+		`for i = 1, 20000 do t[i] = string.format("%q", s) end`,
+		`for i = 1, 1e6 do t[i] = string.format("%99d", i) end`,
 		`for i = 1, 20000 do t[i] = s:gsub("x", "%0%0") end`,
 		`for i = 1, 1e6 do t[i] = s:gmatch("()()()x") end`,
 		`for i = 1, 1e6 do t[i] = {s:match("()()()x")} end`,

@@ -6,8 +6,10 @@ import (
 	lua "github.com/yuin/gopher-lua"
 )
 
-// Lua's patterns, as Lua 5.1 matches them. It goes down on the stack once for what
-// a pattern repeats, where the interpreter's own does for each byte that is taken.
+// Lua's patterns, as Lua 5.1 matches them: by trying, which may take as many steps as
+// there are ways to divide a string among the repetitions of a pattern. It goes down
+// on the stack once for what a pattern repeats, where the interpreter's own does for
+// each byte that is taken.
 //
 // Source: Lua 5.1, lstrlib.c.
 
@@ -15,6 +17,8 @@ const (
 	maxCaptures = 32
 	// maxParts is how many parts of a pattern may be tried inside one another.
 	maxParts = 1000
+	// maxEffort is the most that one match may take, in steps: some 50 ms.
+	maxEffort = 1_000_000
 	// charged is how many comparisons are made before they are counted as steps, and
 	// perStep how many take about the time of one.
 	charged = 1024
@@ -32,6 +36,7 @@ type matcher struct {
 	level       int // of captures in use
 	depth       int
 	compared    int // and not counted yet
+	effort      int // steps of this match
 }
 
 // A capture is a part of the string, or a place in it.
@@ -43,12 +48,7 @@ const (
 	nowhere    = -1
 )
 
-// matcher returns what matches a pattern, which ends at its first NUL as in C.
-func (m *machine) matcher(l *lua.LState, in, pattern string) *matcher {
-	return &matcher{m: m, l: l, in: in, pattern: untilNul(pattern)}
-}
-
-// compare counts comparisons, and ends the script if it may make no more.
+// compare counts comparisons, and raises an error if they may be no more.
 func (c *matcher) compare(n int) {
 	if c.compared += n; c.compared >= charged {
 		c.settle()
@@ -56,8 +56,12 @@ func (c *matcher) compare(n int) {
 }
 
 func (c *matcher) settle() {
-	c.m.spend(c.l, c.compared/perStep)
+	steps := c.compared / perStep
 	c.compared = 0
+	c.m.spend(c.l, steps)
+	if c.effort += steps; c.effort > maxEffort {
+		c.l.RaiseError("the pattern takes too long on a string of %d bytes", len(c.in))
+	}
 }
 
 // char returns the byte of the pattern at p, 0 behind its end.
@@ -71,7 +75,7 @@ func (c *matcher) char(p int) byte {
 // find returns where the first match at s or behind it begins and ends. Anchored,
 // it begins at s.
 func (c *matcher) find(s, p int, anchored bool) (start, end int) {
-	end = nowhere
+	end, c.effort = nowhere, 0
 	for ; s <= len(c.in); s++ {
 		c.level, c.depth = 0, 0
 		if end = c.match(s, p); end >= 0 || anchored {

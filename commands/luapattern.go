@@ -6,12 +6,7 @@ import (
 	lua "github.com/yuin/gopher-lua"
 )
 
-// Lua's patterns are matched by trying, which may take as many steps as there
-// are ways to divide a string among the repetitions of a pattern. They are counted
-// as they are made; what is bound to take too many is refused before.
-
-// maxEffort is the most that one match may take, in steps: some 50 ms.
-const maxEffort = 1_000_000
+// The functions of strings that take patterns.
 
 // Bytes that are taken for each match, and for each capture in it.
 const (
@@ -21,12 +16,8 @@ const (
 
 // prepare returns what matches the pattern that a function of strings is given.
 func (m *machine) prepare(l *lua.LState) *matcher {
-	subject, pattern := l.CheckString(1), l.CheckString(2)
-	if effort(pattern, len(subject)) > maxEffort {
-		l.RaiseError("the pattern could take too long on a string of %d bytes", len(subject))
-	}
 	m.take(l, matchBytes)
-	return m.matcher(l, subject, pattern)
+	return &matcher{m: m, l: l, in: l.CheckString(1), pattern: untilNul(l.CheckString(2))} // as C's strings end
 }
 
 func (m *machine) find(l *lua.LState) int {
@@ -97,40 +88,6 @@ func (m *machine) gmatch(l *lua.LState) int {
 		return c.push(start, end)
 	}))
 	return 1
-}
-
-// effort is about how many steps it may take to match a pattern on a string of so
-// many bytes: the ways to choose where the match begins and where each repetition
-// ends, times what is compared each time. Where the pattern ends with a repetition
-// there is nothing to choose, since nothing after it can fail.
-func effort(pattern string, length int) float64 {
-	choices, ways := 1, 1.0
-	if strings.HasPrefix(pattern, "^") {
-		choices = 0
-	}
-	plain, longest := 0, 0
-	for i := 0; i < len(pattern); i++ {
-		plain++
-		switch pattern[i] {
-		case '%':
-			i++
-			if i < len(pattern) && (pattern[i] == 'b' || '0' <= pattern[i] && pattern[i] <= '9') {
-				choices++ // goes over the string too
-			}
-		case '?':
-			ways *= 2
-		case '*', '+', '-':
-			plain = 0
-			if strings.Trim(pattern[i+1:], ")") != "" {
-				choices++
-			}
-		}
-		longest = max(longest, plain)
-	}
-	for i := range choices {
-		ways *= float64(length+i+1) / float64(i+1)
-	}
-	return ways*float64(longest+2) + float64(length)
 }
 
 // gsub is Lua's.
