@@ -62,14 +62,14 @@ func (m *machine) openBase() {
 	m.state.Push(m.state.NewFunction(lua.OpenBase))
 	m.state.Call(0, 0)
 	for name, kinds := range map[string]string{
-		"getmetatable": "v", "rawequal": "vv", "rawget": "tv", "setmetatable": "t", "type": "v", "unpack": "tII",
+		"getmetatable": "v", "rawequal": "vv", "rawget": "tv", "setmetatable": "t", "type": "v", "unpack": "tJJ",
 	} {
 		m.functions[name] = m.state.NewFunction(m.typed(name, kinds, inside(m.state.GetGlobal(name))))
 	}
 	m.functions["ipairs"] = m.state.GetGlobal("ipairs")
 	for name, f := range map[string]lua.LGFunction{
 		"assert":         m.assert,
-		"error":          m.typed("error", "aI", m.raise),
+		"error":          m.typed("error", "aJ", m.raise),
 		"select":         m.choose,
 		"pcall":          m.pcall,
 		"xpcall":         m.xpcall,

@@ -28,8 +28,10 @@ func inside(f lua.LValue) lua.LGFunction { return f.(*lua.LFunction).GFunction }
 // what Lua says. Each has a letter; with a * the last one is for any number of them,
 // also for none.
 //
-//	a  anything    s  a text      n  a number    i  a whole number
-//	v  a value     t  a table     capitals: or nothing
+//	a  anything    s  a text     n  a number    i  a whole number, of 64 bits
+//	v  a value     t  a table                   j  one of 32 bits
+//
+// and capitals are for what may be nil or missing.
 func (m *machine) convert(l *lua.LState, name, kinds string) {
 	kinds, more := strings.CutSuffix(kinds, "*")
 	n := len(kinds)
@@ -49,13 +51,16 @@ func (m *machine) argument(l *lua.LState, name string, at int, kind byte) {
 	switch kind {
 	case 's', 'S':
 		m.text(l, name, at, v)
-	case 'n', 'N', 'i', 'I':
+	case 'n', 'N', 'i', 'I', 'j', 'J':
 		n, ok := m.number(l, v)
 		if !ok {
 			wrongType(l, name, at, "number")
 		}
-		if kind == 'i' || kind == 'I' {
+		switch kind {
+		case 'i', 'I':
 			n = float64(truncate(n))
+		case 'j', 'J':
+			n = float64(int32(truncate(n))) // as C cuts it off
 		}
 		if v != lua.LNumber(n) {
 			l.Replace(at, lua.LNumber(n))
@@ -108,7 +113,7 @@ func (m *machine) mathFunctions(library *lua.LTable) map[string]lua.LGFunction {
 		case "atan2", "fmod", "mod", "pow":
 			kinds = "nn"
 		case "ldexp":
-			kinds = "ni"
+			kinds = "nj"
 		case "max", "min":
 			kinds = "nn*"
 		}
@@ -117,8 +122,8 @@ func (m *machine) mathFunctions(library *lua.LTable) map[string]lua.LGFunction {
 		}
 	})
 	ours["modf"] = m.typed("modf", "n", modf)
-	ours["random"] = m.typed("random", "i*", random)
-	ours["randomseed"] = m.typed("randomseed", "i", func(*lua.LState) int { return 0 }) // the generator is everybody's
+	ours["random"] = m.typed("random", "j*", random)
+	ours["randomseed"] = m.typed("randomseed", "j", func(*lua.LState) int { return 0 }) // the generator is everybody's
 	return ours
 }
 
@@ -169,7 +174,7 @@ func (m *machine) choose(l *lua.LState) int {
 		l.Push(lua.LNumber(n - 1))
 		return 1
 	}
-	m.convert(l, "select", "i")
+	m.convert(l, "select", "j")
 	i := l.CheckInt(1)
 	if i < 0 {
 		i += n

@@ -19,16 +19,16 @@ func (m *machine) stringFunctions(library *lua.LTable) map[string]lua.LGFunction
 		does  lua.LGFunction
 	}{
 		"byte":    {"sII", m.byte},
-		"char":    {"i*", m.char},
+		"char":    {"j*", m.char},
 		"find":    {"ssIa", m.find},
 		"format":  {"s", m.format},
 		"gfind":   {"ss", m.gmatch},
 		"gmatch":  {"ss", m.gmatch},
-		"gsub":    {"ssaI", m.gsub},
+		"gsub":    {"ssaJ", m.gsub},
 		"len":     {"s", inside(library.RawGetString("len"))},
 		"lower":   {"s", m.lower},
 		"match":   {"ssI", m.match},
-		"rep":     {"si", m.rep},
+		"rep":     {"sj", m.rep},
 		"reverse": {"s", m.reverse},
 		"sub":     {"siI", m.sub},
 		"upper":   {"s", m.upper},
@@ -36,17 +36,6 @@ func (m *machine) stringFunctions(library *lua.LTable) map[string]lua.LGFunction
 		ours[name] = m.typed(name, f.kinds, f.does)
 	}
 	return ours
-}
-
-// checked is a function that is called only if check does not raise an error.
-func checked(check lua.LGFunction, f lua.LValue) lua.LGFunction {
-	return func(l *lua.LState) int {
-		check(l)
-		n := l.GetTop()
-		l.Insert(f, 1)
-		l.Call(n, lua.MultRet)
-		return l.GetTop()
-	}
 }
 
 func refuseFunction(l *lua.LState) int {

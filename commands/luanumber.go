@@ -142,7 +142,7 @@ func textOrNumber(v lua.LValue) (string, bool) {
 }
 
 func (m *machine) tonumber(l *lua.LState) int {
-	m.convert(l, "tonumber", "aI")
+	m.convert(l, "tonumber", "aJ")
 	base := l.OptInt(2, 10)
 	if base == 10 {
 		m.argument(l, "tonumber", 1, 'v')

@@ -141,18 +141,20 @@ func (m *machine) pairs(l *lua.LState) int {
 }
 
 func (m *machine) tableFunctions(library *lua.LTable) map[string]lua.LGFunction {
+	insert := inside(library.RawGetString("insert"))
 	return map[string]lua.LGFunction{
-		"concat": m.typed("concat", "tSII", m.tableConcat),
-		"insert": checked(m.checkInsert, library.RawGetString("insert")),
-		"remove": m.typed("remove", "tI", m.remove),
+		"concat": m.typed("concat", "tSJJ", m.tableConcat),
+		"insert": func(l *lua.LState) int { m.checkInsert(l); return insert(l) },
+		"remove": m.typed("remove", "tJ", m.remove),
 		"sort":   m.sort,
 	}
 }
 
-func (m *machine) checkInsert(l *lua.LState) int {
+// checkInsert counts what table.insert is about to do.
+func (m *machine) checkInsert(l *lua.LState) {
 	kinds := "t"
 	if l.GetTop() > 2 {
-		kinds = "ti"
+		kinds = "tj"
 	}
 	m.convert(l, "insert", kinds)
 	if n := l.GetTop(); n != 2 && n != 3 {
@@ -166,7 +168,6 @@ func (m *machine) checkInsert(l *lua.LState) int {
 	}
 	m.spend(l, moving(last-at))
 	m.take(l, max(growth(t, lua.LNumber(at)), slotBytes))
-	return 0
 }
 
 func (m *machine) remove(l *lua.LState) int {
