@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"holdfast/quorum/storetest"
 )
 
 // evals returns command lines that run scripts.
@@ -150,6 +152,12 @@ func TestRepliesOfScriptsAreAsInRedis(t *testing.T) {
 		`return {set={x=true}}`, `return {set={1,2}}`, `return {set={}}`, `return {set='x'}`, `return {set={[{set={a=1}}]=false}}`, `return {set={x=1},map={y=2}}`, `return {1,{map={a={set={b=1}}}},{double=1.5}}`, `return {map={a=1},1,2}`, `return {ok='x',map={a=1}}`,
 		`return {big_number=123}`, `return {double='3'}`, `return {double=1/0}`, `return {double=-1/0}`, `return {double=1e20}`, `return {double=-0.0}`, `return {verbatim_string={format='txt',string='some text'}}`, `return {verbatim_string={string='x'}}`, `return {verbatim_string='x'}`, `return {verbatim_string={format=1,string='x'}}`, `return {verbatim_string={format='txt',string=''}}`, `return {err=1}`, `return {ok=1}`,
 	}
+	fields := []string{`err='E x'`, `ok='o'`, `double=1`, `verbatim_string={format='txt',string='v'}`, `map={a=1}`, `set={b=1}`}
+	for i := range fields { // of two, which is looked at
+		for j := range i {
+			returned = append(returned, "return {"+fields[i]+","+fields[j]+"}", "return {"+fields[j]+","+fields[i]+"}")
+		}
+	}
 	asked := []string{
 		`return true`, `return false`, `return nil`, `return {true,false}`, `return {map={a=true}}`, `return redis.call('hgetall','h')`, `return redis.call('smembers','s')`, `return redis.call('zscore','z','m')`, `return redis.call('zscore','z','none')`, `return redis.call('zincrby','z','1','m')`, `return redis.call('zrange','z','0','-1','withscores')`, `return redis.call('zrange','z','0','-1')`,
 		`return redis.call('set','k','v')`, `return redis.call('set','k','v').ok`, `return redis.call('get','none')`, `return tostring(redis.call('get','none'))`, `return {redis.call('get','none'),1}`, `return redis.call('mget','none','k')`, `return redis.call('get','k')`, `return redis.call('exists','k')`, `return type(redis.call('zmscore','z','m','none')[2])`, `return redis.call('lrange','none',0,-1)`, `redis.call('nonsense')`, `return redis.pcall('nonsense')`, `return redis.call('sismember','s','x')`, `return redis.call('set','none2','v','xx')`, `redis.setresp(2) return redis.call('hgetall','h')`, `redis.setresp(2) return {tostring(redis.call('get','none')),true,false}`, `return redis.error_reply('MY error')`, `return redis.status_reply('fine')`, `return redis.call('hget','h','none')`, `return redis.call('zpopmin','none')`,
@@ -167,6 +175,19 @@ func TestRepliesOfScriptsAreAsInRedis(t *testing.T) {
 		"by the rules of RESP3": append(before, evals(three...)...),
 		"one after the other":   evals(`redis.setresp(3) return true`, `return true`, `return {tostring(redis.call('get','none'))}`),
 	})
+}
+
+// In RESP3 these are texts to us, and have types of their own in Redis.
+func TestBigNumbersOfScriptsAreAsInRedisInRESP2(t *testing.T) {
+	redis, us := dialPeer(t, storetest.StartRedis(t).Addr()), newHouse(t, 0).guest()
+	for _, script := range []string{
+		`return {big_number='123'}`, `return {big_number=''}`, `return {big_number='1\r\n2'}`, `return {big_number='9',double=1}`, `return {big_number='9',map={a=1}}`,
+		`return {big_number='9',verbatim_string={format='txt',string='v'}}`, `return {verbatim_string={format='mark',string='x'}}`,
+	} {
+		if got, want := us.eval(script, 0), redis.do("eval", script, "0"); got != want {
+			t.Errorf("%s\n   we said %q\nRedis says %q", script, got, want)
+		}
+	}
 }
 
 func TestWhatRedisTellsScriptsIsAsInRedis(t *testing.T) {

@@ -178,9 +178,9 @@ func (c *conversion) text(s lua.LString) string {
 	return string(s)
 }
 
-// table tells what a table stands for by its fields, in Redis's order.
+// table tells what a table stands for by the first of these fields that it has.
 //
-// Source: Redis, luaReplyToRedisReply.
+// Source: Redis 7.0, luaReplyToRedisReply.
 func (c *conversion) table(t *lua.LTable, depth int) Reply {
 	if text, ok := t.RawGetString("err").(lua.LString); ok {
 		return sayFailure(oneLine(c.text(text)))
@@ -191,12 +191,6 @@ func (c *conversion) table(t *lua.LTable, depth int) Reply {
 	if n, ok := t.RawGetString("double").(lua.LNumber); ok {
 		return Reply{kind: double, float: float64(n)}
 	}
-	if fields, ok := t.RawGetString("map").(*lua.LTable); ok {
-		return sayPairs(c.fields(fields, depth, true)...)
-	}
-	if members, ok := t.RawGetString("set").(*lua.LTable); ok {
-		return saySet(c.fields(members, depth, false)...)
-	}
 	if digits, ok := t.RawGetString("big_number").(lua.LString); ok {
 		return sayText(strings.ReplaceAll(strings.ReplaceAll(c.text(digits), "\r", " "), "\n", " "))
 	}
@@ -205,6 +199,12 @@ func (c *conversion) table(t *lua.LTable, depth int) Reply {
 		if words, ok := text.RawGetString("string").(lua.LString); ok && hasFormat {
 			return c.verbatim(words, format)
 		}
+	}
+	if fields, ok := t.RawGetString("map").(*lua.LTable); ok {
+		return sayPairs(c.fields(fields, depth, true)...)
+	}
+	if members, ok := t.RawGetString("set").(*lua.LTable); ok {
+		return saySet(c.fields(members, depth, false)...)
 	}
 	list := sayArray()
 	for i := 1; t.RawGetInt(i) != lua.LNil && c.bad == ""; i++ {
