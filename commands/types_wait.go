@@ -234,7 +234,10 @@ func (m *room) try(w *waiter) {
 	pop.run = func(tx *Tx, args [][]byte) Reply {
 		return tx.popFirst(args[1:len(args)-1], others, first, c.cmd.name == "blpop")
 	}
-	c.session.submit(&pop, request{args: args, reply: func(b []byte, _ bool) { m.heard(w, b) }}, c.proto, c.db)
+	c.session.submit(&pop, request{args: args, reply: func(b []byte, _ bool) {
+		// Later, since whoever answers may hold what is taken behind it: see call.reply.
+		time.AfterFunc(0, func() { m.heard(w, b) })
+	}}, c.proto, c.db)
 }
 
 // heard is told what a try came to.

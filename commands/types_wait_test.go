@@ -176,6 +176,24 @@ func TestWhatIsNoListHoldsUpNobody(t *testing.T) {
 	}
 }
 
+// The reply to who tracks is given with a mutex held that what comes behind it takes.
+func TestWhoTracksMayWaitAndGoOn(t *testing.T) {
+	for behind, want := range map[string]string{"get k": "_\r\n", "reset": "+RESET\r\n", "subscribe x": ">3\r\n" + bulkOf("subscribe") + bulkOf("x") + yes, "blpop list 0": arrayOf(bulkOf("list"), bulkOf("y"))} {
+		h := newHouse(t, 0)
+		g, other := h.tracks(), h.guest()
+		reply := g.begin("blpop", "list", "0")
+		h.waiting(1)
+		next := g.begin(words(t, behind)...)
+		other.expect([2]string{"rpush list x y", ":2\r\n"})
+		if got := g.answer(reply, "blpop"); got != arrayOf(bulkOf("list"), bulkOf("x")) {
+			t.Errorf("blpop = %q", got)
+		}
+		if got := g.answer(next, behind); got != want {
+			t.Errorf("%s behind it = %q, want %q", behind, got, want)
+		}
+	}
+}
+
 func TestATransactionWakesWhoWaits(t *testing.T) {
 	h := newHouse(t, 0)
 	g, pusher := h.guest(), h.guest()
