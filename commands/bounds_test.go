@@ -295,9 +295,13 @@ func TestOfAClosedSessionOnlyWhatMayReleaseIsRun(t *testing.T) {
 	h := newHouse(t, 0, func(o *Options) { o.Scripts = 1 })
 	g, gone := h.guest(), h.guest()
 	gone.ask("set k a")
-	before := g.begin("eval", "while true do end", "0") // it occupies the only worker
-	acquire := gone.begin("eval", `while true do end`, "1", "free")
-	look := gone.begin("eval_ro", `while true do end`, "1", "k")
+	const endless = `while ARGV[1] == "on" do end`
+	gone.ask("set other a")
+	gone.do("eval", endless, "0", "off") // of one that never ran, a session has one at a time under way
+	gone.do("eval", compareAndDelete, "1", "other", "a")
+	before := g.begin("eval", endless, "0", "on") // it occupies the only worker
+	acquire := gone.begin("eval", endless, "1", "free", "on")
+	look := gone.begin("eval_ro", endless, "1", "k", "on")
 	release := gone.begin("eval", compareAndDelete, "1", "k", "a")
 	gone.session.Close()
 	for what, r := range map[string]<-chan string{"a script on a lock that is free": acquire, "a script that changes nothing": look} {

@@ -104,3 +104,31 @@ func TestWhoWantsToHearIsCountedBeforeAnybodyCanEndThat(t *testing.T) {
 		}
 	}
 }
+
+// None of it is: of what comes behind MULTI or SELECT a part would mean something else,
+// and what is acquired would be nobody's.
+func TestWhatWaitsWhenTheClientHangsUpIsNotCarriedOut(t *testing.T) {
+	for _, lines := range [][]string{
+		{"multi", "del lock", "discard"},
+		{"multi", "nonsense", "del lock", "exec"},
+		{"select 1", "del lock"},
+		{"del lock"},
+		{"set lock mine px 100000"},
+		{`eval "return redis.call('del', KEYS[1])" 1 lock`},
+	} {
+		h := newHouse(t, 0, func(o *Options) { o.Overwrite = true })
+		g, other := h.guest(), h.guest()
+		other.ask("set lock theirs px 100000")
+		replies := []<-chan string{g.begin("debug", "sleep", "100")}
+		for _, line := range lines {
+			replies = append(replies, g.begin(words(t, line)...))
+		}
+		g.session.Close()
+		for i, reply := range replies[1:] {
+			if got := g.answer(reply, lines[i]); got != errLine(errHungUp) {
+				t.Errorf("%q: %s = %q, want that the connection was closed", lines, lines[i], got)
+			}
+		}
+		other.expect([2]string{"get lock", bulkOf("theirs")})
+	}
+}

@@ -112,18 +112,12 @@ func (s *Session) drain() {
 		s.waiting = s.waiting[1:]
 		closed := s.closed
 		s.mu.Unlock()
-		if closed && (p != noProblem || !s.mayFree(c)) {
+		if closed {
 			r.answer(sayFailure(errHungUp), 2)
 			continue
 		}
 		s.perform(c, p, r)
 	}
-}
-
-// mayFree reports whether a command may free locks: of what a client that hung up had
-// sent that is still carried out, and what it would acquire is not.
-func (s *Session) mayFree(c *command) bool {
-	return c.flags&write != 0 && c.flags&watches == 0 && c.start == nil && c.serve == nil && !s.open
 }
 
 // perform does what the command says, or starts it.
