@@ -23,6 +23,8 @@ type machine struct {
 	// Of the script that runs.
 	engine   *Engine
 	tx       *Tx
+	keys     [][]byte
+	db       int // at its beginning
 	readonly bool
 	proto    int // RESP2 unless it asked for RESP3
 	line     int // where an error was last raised that does not say so itself
@@ -226,8 +228,9 @@ func errorObject(err error) lua.LValue {
 // run runs a script to its end. With raised, it failed, and reply is the error.
 func (m *machine) run(s *Session, tx *Tx, j job, readonly bool) (reply Reply, raised bool) {
 	m.engine, m.tx, m.readonly, m.proto, m.line = s.engine, tx, readonly, 2, 0
+	m.keys, m.db = j.keys, tx.db
 	m.meter.start(s)
-	defer func() { m.engine, m.tx, m.meter.session = nil, nil, nil }()
+	defer func() { m.engine, m.tx, m.keys, m.meter.session = nil, nil, nil, nil }()
 	if err := m.call(j); err != nil {
 		m.spoiled = true
 		return m.failed(err, j.script), true

@@ -1,9 +1,11 @@
 package commands
 
 import (
+	"bytes"
 	"crypto/sha1"
 	"encoding/hex"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -75,6 +77,7 @@ func (m *machine) command(l *lua.LState) Reply {
 	case c.flags&(write|spreads) != 0 && m.readonly:
 		return sayFailure("ERR Write commands are not allowed from read-only scripts.")
 	}
+	m.tx.strayed = m.tx.strayed || m.strays(c, args)
 	if bad := m.tx.use(c, args); bad != "" {
 		return sayFailure(bad)
 	}
@@ -85,6 +88,14 @@ func (m *machine) command(l *lua.LState) Reply {
 	m.spend(l, m.tx.walked/8)
 	m.tx.decoded, m.tx.walked = 0, 0
 	return reply
+}
+
+// strays reports whether a command uses a lock that the script's caller did not name.
+func (m *machine) strays(c *command, args [][]byte) bool {
+	var few [4][]byte
+	return slices.ContainsFunc(c.lockArgs(few[:0], args), func(key []byte) bool {
+		return m.tx.db != m.db || !slices.ContainsFunc(m.keys, func(named []byte) bool { return bytes.Equal(key, named) })
+	})
 }
 
 // use makes a command that a script calls the one under way, and shows it its

@@ -53,10 +53,10 @@ func (s *Session) waits(c *command, r *request) bool {
 		return false // it is only queued
 	case c.flags&executes != 0:
 		return s.open && (s.serves || s.watching != nil || slices.ContainsFunc(s.queue, func(q queued) bool {
-			return q.cmd.script != nil && s.engine.scripts.called(q.cmd, q.args).mayStray()
+			return q.cmd.script != nil && s.scriptOf(q.cmd, q.args).mayStray()
 		}))
 	case c.script != nil:
-		r.script = s.engine.scripts.called(c, r.args)
+		r.script = s.scriptOf(c, r.args)
 		return r.script.mayStray()
 	}
 	return c.flags&barrier != 0
@@ -282,13 +282,14 @@ func (c *call) runQueued(q *queued) Reply {
 }
 
 func (c *call) runQueuedScript(q *queued) Reply {
-	tx, db, more := &c.tx, c.tx.db, len(c.tx.more)
+	tx, db := &c.tx, c.tx.db
 	if bad := tx.use(q.cmd, q.args); bad != "" {
 		return sayFailure(bad)
 	}
 	before, posts, posted, deeds := slices.Clone(tx.slots), len(tx.posts), tx.posted, tx.chronicle.count()
+	tx.strayed = false
 	reply, raised := c.lua(q.job, q.cmd)
-	q.job.script.ended(len(tx.more) > more)
+	q.job.script.ended(tx.strayed, raised)
 	tx.db = db
 	if raised {
 		tx.restore(before)

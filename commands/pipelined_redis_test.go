@@ -108,3 +108,64 @@ func TestWhatIsPipelinedOnAStrangersLockIsDoneInItsOrder(t *testing.T) {
 		}
 	}
 }
+
+// A script that used no such lock the last time may do so now.
+func TestWhatIsPipelinedBehindAScriptThatRanBeforeIsDoneInItsOrder(t *testing.T) {
+	server := storetest.StartRedis(t)
+	redis := dialPeer(t, server.Addr())
+	for what, c := range map[string]struct{ before, lines []string }{
+		"it went another way": {
+			[]string{`eval "if ARGV[1] == 'go' then return redis.call('del',ARGV[2]) end return 0" 0 no lock`},
+			[]string{`eval "if ARGV[1] == 'go' then return redis.call('del',ARGV[2]) end return 0" 0 go lock`, "set lock me2 nx", "get lock"},
+		},
+		"it failed": {
+			[]string{"rpush list x", `eval "local x=1+1 redis.call('incr',KEYS[1]) return redis.call('del',ARGV[1])" 1 list lock`},
+			[]string{"del list", `eval "local x=1+1 redis.call('incr',KEYS[1]) return redis.call('del',ARGV[1])" 1 list lock`, "set lock me2 nx", "get lock"},
+		},
+		"another command named the lock": {
+			[]string{"multi", "get lock", `eval "local x=1+1 return redis.call('del',ARGV[1])" 0 lock`, "exec", "set lock me"},
+			[]string{`eval "local x=1+1 return redis.call('del',ARGV[1])" 0 lock`, "set lock me2 nx", "get lock"},
+		},
+	} {
+		for _, stores := range []int{0, 3} {
+			h := newHouse(t, stores, func(o *Options) { o.Overwrite = true })
+			us := h.guest()
+			redis.do("flushall")
+			redis.do("script", "flush")
+			for _, line := range append([]string{"set lock me"}, c.before...) {
+				redis.do(words(t, line)...)
+				us.ask(line)
+			}
+			want, got := redis.atOnce(c.lines), us.atOnce(c.lines)
+			for i, line := range c.lines {
+				if got[i] != want[i] {
+					t.Errorf("%s, %d stores: %s\n   we said %q\nRedis says %q", what, stores, line, got[i], want[i])
+				}
+			}
+		}
+	}
+}
+
+func TestPlainScriptsAreSeenToUseOnlyWhatTheyName(t *testing.T) {
+	for text, named := range map[string]bool{
+		compareAndDelete:                    true,
+		"return redis.call('del', KEYS[1])": true,
+		"local key = KEYS[1] local same = key return redis.call('GET', same)": true,
+		"return redis.call('set', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])":     true,
+		"return redis.call('mset', KEYS[1], ARGV[1], KEYS[2], ARGV[2])":       true,
+		"return redis.call('del', KEYS[1], KEYS[2])":                          true,
+		"return 1": true,
+		"return redis.call('del', KEYS[1], ARGV[1])":                                          false,
+		"return redis.call('mset', KEYS[1], ARGV[1], ARGV[2], ARGV[2])":                       false,
+		"local key = ARGV[1] return redis.call('get', key)":                                   false,
+		"if ARGV[1] then local k = KEYS[1] end local k = ARGV[1] return redis.call('get', k)": false,
+		"return redis.call('get', 'orders')":                                                  false,
+		"return redis.call(ARGV[1], KEYS[1])":                                                 false,
+		"return redis.call('nonsense', KEYS[1])":                                              false,
+	} {
+		_, plain, err := compile([]byte(text))
+		if err != nil || plain == nil || plain.named != named {
+			t.Errorf("%s: plain %v, named %t, error %v, want %t", text, plain != nil, plain != nil && plain.named, err, named)
+		}
+	}
+}

@@ -17,6 +17,7 @@ import (
 type plainScript struct {
 	body   block
 	locals int
+	named  bool // it uses no lock that is none of KEYS
 }
 
 // A block carries out statements until one returns.
@@ -160,7 +161,6 @@ func (c *call) decidePlainly(view *quorum.View) quorum.Plan {
 		op := c.op.Load()
 		return quorum.Plan{Start: func(view *quorum.View) { c.runOnWorker(op, view, c.decideByScript) }}
 	}
-	c.job.script.ended(false)
 	c.tx.refused, c.tx.final = Reply{}, false // of what the script called
 	return c.conclude(reply, true)
 }

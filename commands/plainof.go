@@ -2,6 +2,7 @@ package commands
 
 import (
 	"strconv"
+	"sync"
 
 	"github.com/yuin/gopher-lua/ast"
 )
@@ -19,16 +20,18 @@ func plainOf(statements []ast.Stmt) *plainScript {
 	if s.foreign {
 		return nil
 	}
-	return &plainScript{body: body, locals: s.most}
+	return &plainScript{body: body, locals: s.most, named: !s.strays}
 }
 
 // A scope turns a syntax tree into a plain script, unless something in it is
 // foreign to those.
 type scope struct {
 	names   []string // of the locals that are visible
+	keyed   []bool   // of each of them: it is one of KEYS
 	most    int      // at a time
 	depth   int
 	foreign bool
+	strays  bool // a lock may be used that is none of KEYS
 }
 
 const (
@@ -37,7 +40,7 @@ const (
 )
 
 func (s *scope) block(statements []ast.Stmt) block {
-	defer func(outer int) { s.names = s.names[:outer] }(len(s.names))
+	defer func(outer int) { s.names, s.keyed = s.names[:outer], s.keyed[:outer] }(len(s.names))
 	b := make(block, len(statements))
 	for i, st := range statements {
 		b[i] = s.statement(st)
@@ -89,6 +92,7 @@ func (s *scope) local(st *ast.LocalAssignStmt) statement {
 		return nil
 	}
 	value, at := s.value(st.Exprs[0]), len(s.names) // the name is not visible in its own value
+	s.keyed = append(s.keyed, s.isKey(st.Exprs[0]))
 	s.names = append(s.names, st.Names[0])
 	s.most = max(s.most, len(s.names))
 	return func(r *plainRun) (word, bool) {
@@ -201,7 +205,61 @@ func (s *scope) call(e *ast.FuncCallExpr) expression {
 	for i, arg := range e.Args {
 		args[i] = s.value(arg)
 	}
+	s.strays = s.strays || !s.usesKeys(e.Args)
 	return func(r *plainRun) word { return r.call(args) }
+}
+
+// specs are made of the table once, which has all commands.
+var specs struct {
+	once sync.Once
+	of   map[string]keySpec
+}
+
+// keysOf returns where the locks are among the arguments of a command.
+func keysOf(name string) (spec keySpec, known bool) {
+	specs.once.Do(func() {
+		specs.of = map[string]keySpec{}
+		for _, c := range table() {
+			specs.of[c.name] = c.keys
+		}
+	})
+	spec, known = specs.of[name]
+	return spec, known
+}
+
+// usesKeys reports whether the locks that a command uses are all written as KEYS[n], or
+// as locals that are that.
+func (s *scope) usesKeys(args []ast.Expr) bool {
+	name, ok := args[0].(*ast.StringExpr)
+	if !ok {
+		return false
+	}
+	spec, known := keysOf(string(appendLower(nil, []byte(name.Value))))
+	if !known || spec.counted || spec.first == 0 {
+		return false
+	}
+	last := spec.last
+	if last < 0 {
+		last += len(args)
+	}
+	for i := spec.first; i <= last && i < len(args); i += spec.step {
+		if !s.isKey(args[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *scope) isKey(e ast.Expr) bool {
+	switch e := e.(type) {
+	case *ast.AttrGetExpr:
+		list, ok := e.Object.(*ast.IdentExpr)
+		return ok && list.Value == "KEYS" // and no local: see element
+	case *ast.IdentExpr:
+		at := s.find(e.Value)
+		return at >= 0 && s.keyed[at]
+	}
+	return false
 }
 
 // find returns where the local of a name is, -1 if there is none.

@@ -43,15 +43,24 @@ type script struct {
 
 // mayStray reports whether a script may use locks that its caller does not name. It is
 // then not known what it must come before, and behind what: so it has its session to
-// itself. Of most it is known once they have run.
-func (s *script) mayStray() bool { return s == nil || s.strays.Load() || !s.ran.Load() }
+// itself. Of a plain one it can be seen; of others it is believed that they do not, once
+// one run of theirs did not.
+func (s *script) mayStray() bool {
+	switch {
+	case s == nil || s.strays.Load():
+		return true
+	case s.plain != nil:
+		return !s.plain.named
+	}
+	return !s.ran.Load()
+}
 
-// ended notes whether a run of the script used other locks than its caller named.
-func (s *script) ended(strayed bool) {
+// ended notes whether a run of the script, which came to its end, used other locks.
+func (s *script) ended(strayed, raised bool) {
 	switch {
 	case strayed:
 		s.strays.Store(true)
-	case !s.ran.Load():
+	case !raised && !s.ran.Load():
 		s.ran.Store(true)
 	}
 }
@@ -121,6 +130,16 @@ func (s *scripts) called(c *command, args [][]byte) *script {
 		return nil
 	}
 	return s.find(d)
+}
+
+// scriptOf returns the script that a command calls, nil if there is none. One that was
+// never seen is compiled, if its client may have that done.
+func (s *Session) scriptOf(c *command, args [][]byte) *script {
+	known := s.engine.scripts.called(c, args)
+	if known == nil && s.authenticated && !strings.HasPrefix(c.name, "evalsha") {
+		known, _ = s.engine.scripts.load(args[1]) // what is wrong is said in its place
+	}
+	return known
 }
 
 // load returns the script of a text, compiled and kept.
@@ -273,7 +292,7 @@ func (c *call) decideByScript(view *quorum.View) quorum.Plan {
 		return c.conclude(sayFailure(errHungUp), false)
 	}
 	reply, raised := c.lua(c.job, c.cmd)
-	c.job.script.ended(len(c.tx.more) > 0)
+	c.job.script.ended(c.tx.strayed, raised)
 	c.tx.refused, c.tx.final = Reply{}, false // of what the script called
 	return c.conclude(reply, !raised)
 }

@@ -21,6 +21,8 @@ type Tx struct {
 	slots  []slot
 	more   []string // names that were used and are not ours to see
 
+	strayed bool // the script used a lock that its caller did not name
+
 	// What to answer when the stores turn the change down, since they have
 	// copies of somebody else. Unless final, it is looked at again first, with
 	// those copies shown.
@@ -71,7 +73,7 @@ func (tx *Tx) reset(cmd *command, db int, view *quorum.View) {
 		tx.slots = tx.first[:0]
 	}
 	tx.slots, tx.more = tx.slots[:0], tx.more[:0]
-	tx.refused, tx.final, tx.denied = cmd.refused, false, false
+	tx.refused, tx.final, tx.denied, tx.strayed = cmd.refused, false, false, false
 	tx.seized, tx.posts, tx.posted = tx.seized[:0], nil, 0
 	tx.decoded, tx.walked = 0, 0
 	tx.chronicled, tx.chronicle = tx.engine.tracker.events.Load() != 0, nil
