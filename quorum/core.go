@@ -340,7 +340,7 @@ func (c *Core) begin(now Time, op *Op) {
 func (c *Core) decide(now Time, op *Op) {
 	if i := op.overtaken(); i >= 0 {
 		c.settle(op, Result{Outcome: Failed, Took: now.Sub(op.began), Err: fmt.Errorf(
-			"change %q: stores that did not answer made it, and somebody has changed it since: %w", op.Names[i], ErrStale)})
+			"change %q: some stores did it, and somebody has changed it since: %w", op.Names[i], ErrStale)})
 		return
 	}
 	if op.Start != nil {

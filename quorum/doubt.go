@@ -43,14 +43,18 @@ func (c *Core) vain(op *Op, parted *attempt) bool {
 	return true
 }
 
-// overtaken returns which of its names op is shown a lease of that it made itself, and
-// gave up to make it anew: somebody has gone on from that meanwhile, so to make it anew
-// would be to do it twice. -1 if there is none. What is still as op made it is not shown.
+// overtaken returns which of its names op is shown a lease of that goes on from what op
+// may have made itself, and lost: to make it anew would be to do it twice. -1 if there
+// is none. What is still as op made it is not shown, but undone.
 func (op *Op) overtaken() int {
 	if len(op.made) == 0 {
 		return -1
 	}
-	return slices.IndexFunc(op.view.found, func(l *Lease) bool { return l != nil && slices.Contains(op.made, l.Fence) })
+	return slices.IndexFunc(op.view.found, func(l *Lease) bool {
+		return l != nil && slices.ContainsFunc(op.made, func(made *Lease) bool {
+			return made.Name == l.Name && made.Fence == l.Fence && made.Version < l.Version
+		})
+	})
 }
 
 // other returns the lease that was perhaps replaced by that of our table, just

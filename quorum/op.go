@@ -38,7 +38,7 @@ type Op struct {
 	splitBy Time      // until then it tries again for a rival's sake, see Core.split
 
 	parted []*attempt // those that were refused though some store may have acted on them
-	made   []Number   // fences of leases that silent stores may have made, and that it is to make anew
+	made   []*Lease   // what a quorum may have, of attempts that were lost
 
 	// What is small comes together: an op is made for each command, and gaps would make it
 	// larger.

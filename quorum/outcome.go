@@ -189,7 +189,7 @@ func (c *Core) lost(now Time, a *attempt) {
 		c.again(now, op)
 		return
 	}
-	if a.awaiting.Outcome == Held && op.anew && op.turned < mostTurned && !op.gone && c.refused == nil {
+	if a.awaiting.Outcome == Held && op.anew && op.turned < mostTurned && !op.gone && c.refused == nil && !c.triedEnough(now, op) {
 		op.rest, op.Reads, op.doubts = nil, true, c.peered()
 		op.turned++
 		c.again(now, op)

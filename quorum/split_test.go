@@ -251,3 +251,56 @@ func TestACreationThatAPeerWentOnFromIsNotMadeTwice(t *testing.T) {
 		}
 	}
 }
+
+// Of two lists one is refused, and the other has what was to be put there, until that is
+// undone: a peer that is quicker goes on from it.
+func TestOfTwoLocksOneIsNotChangedTwiceForTheOther(t *testing.T) {
+	for _, c := range []struct{ anew, first, orders bool }{ // of the op; there was one before
+		{true, false, false}, {false, true, false}, {true, true, false},
+		{true, false, true}, {false, true, true}, {true, true, true},
+	} {
+		g := newGroup(t, 3)
+		there := func(name, list string, fence, version uint64) {
+			g.place(name, &Copy{Value: []byte(list), Fence: MakeNumber(fence, 2), Version: MakeNumber(version, 2)}, groupTTL/2, 0, 1, 2)
+		}
+		list := "ann"
+		if c.first {
+			there("first", "x", 4001, 4001)
+		}
+		if c.orders {
+			there("orders", "amy", 4000, 4000)
+			list = "amy ann"
+		}
+		op := g.submit(&Op{Names: []string{"first", "orders"}, Reads: true, Decide: func(v *View) Plan {
+			plan := Plan{Anew: c.anew}
+			for _, name := range []string{"first", "orders"} {
+				lease, _ := v.Lease(name)
+				part := Part{Prev: lease, Renew: lease != nil, Name: name, Value: []byte("ann"), TTL: groupTTL / 2}
+				if lease != nil {
+					part.Value = []byte(string(lease.Value) + " ann")
+				}
+				plan.Parts = append(plan.Parts, part)
+			}
+			return plan
+		}})
+		g.turn(0, 1) // the look
+		g.sync()
+		made := doing(g.asked[0], whyVote)[1].Next
+		if there("first", "theirs", 5000, 5000); c.first {
+			there("first", "x theirs", 4001, 5000)
+		}
+		for i := range g.stores {
+			g.land(g.send(i))
+		}
+		if got := g.at(0, "orders"); got != list {
+			t.Fatalf("%+v: store 0 has %q, want %q for a while", c, got, list)
+		}
+		g.place("orders", &Copy{Value: []byte(list + " bob"), Fence: made.Fence, Version: MakeNumber(5001, 2)}, groupTTL/2, 0, 1, 2)
+		for range 8 {
+			g.turn(0, 1, 2)
+		}
+		if r := g.ends(op, Failed); !errors.Is(r.Err, ErrStale) || g.at(0, "orders") != list+" bob" {
+			t.Errorf("%+v: error %v and store 0 has %q, want that it changed meanwhile", c, r.Err, g.at(0, "orders"))
+		}
+	}
+}

@@ -269,17 +269,19 @@ func (c *Core) outrun(a *attempt) bool {
 	return false
 }
 
-// part notes an attempt that will be made anew, and that some store may have acted on.
+// part notes what some store may have done of an attempt that is lost: all of it if it
+// will be made anew, and each lease that a quorum may have in any case, be it that
+// silent stores made it, or that it was the part on another lock that was refused.
 func (c *Core) part(a *attempt) {
-	if !a.retry || a.confirms {
+	if !c.peered() || a.confirms {
 		return
 	}
-	if a.acted() {
+	if a.retry && a.acted() {
 		a.op.parted = append(a.op.parted, a)
 	}
 	for p := range a.parts {
-		if next := a.next[p]; next != nil && a.parts[p].Prev == nil && a.mayHaveMade(p, c.cfg.Need) && c.breaks&breakTwice == 0 {
-			a.op.made = append(a.op.made, next.Fence)
+		if next := a.next[p]; next != nil && a.mayHaveMade(p, c.cfg.Need) && c.breaks&breakTwice == 0 {
+			a.op.made = append(a.op.made, next)
 		}
 	}
 }
