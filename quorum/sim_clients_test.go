@@ -119,6 +119,7 @@ func (c *simClient) acquire(n *simNode, names ...string) {
 			}
 			plan.Parts = append(plan.Parts, Part{Name: name, Value: []byte(token), TTL: ttl})
 		}
+		plan.Anew = w.anew
 		return plan
 	}, Done: func(r Result) {
 		switch r.Outcome {
@@ -207,7 +208,7 @@ func (c *simClient) extend(n *simNode, h *hold) {
 			return Plan{}
 		}
 		w.mistake(h, lease, w.now.Add(ttl))
-		return Plan{Parts: []Part{{Prev: lease, Name: h.name, Value: lease.Value, TTL: ttl, Renew: true}}}
+		return Plan{Parts: []Part{{Prev: lease, Name: h.name, Value: lease.Value, TTL: ttl, Renew: true}}, Anew: w.anew}
 	}, Done: func(r Result) {
 		h.asked = nil
 		if *simSeed != 0 {
@@ -272,7 +273,7 @@ func (c *simClient) handOver(n *simNode, h *hold) {
 			return Plan{}
 		}
 		w.mistake(h, lease, w.now)
-		return Plan{Parts: []Part{{Prev: lease, Name: h.name, Value: []byte(token), TTL: ttl}}}
+		return Plan{Parts: []Part{{Prev: lease, Name: h.name, Value: []byte(token), TTL: ttl}}, Anew: w.anew}
 	}, Done: func(r Result) {
 		h.asked = nil
 		switch {

@@ -19,8 +19,9 @@ type simMember struct {
 }
 
 const (
-	sharedName = "shared"
-	sharedMost = 2 // so many hold it at once
+	sharedName  = "shared"
+	otherShared = "shared too" // that all who hold the one hold as well, by the same change
+	sharedMost  = 2            // so many hold it at once
 )
 
 // A place is what its owner believes of it.
@@ -129,16 +130,14 @@ func (m *simMember) join(n *simNode) {
 	until := p.until
 	m.mine = p
 	w.places = append(w.places, p)
-	twice := false
 	m.change(n, p, func(l list) bool {
 		if len(l) >= sharedMost {
 			return false
 		}
-		_, twice = l[p.token]
 		l[p.token] = until
 		return true
-	}, func(r Result) {
-		if r.Outcome == Changed && twice { // a counter in the place of the list would count it again
+	}, func(r Result, already bool) {
+		if r.Outcome == Changed && already { // a counter in the place of the list would count it again
 			w.fail("member %d was on the list as %s before it was told that it joined", m.id, p.token)
 		}
 		if m.mine != p || until <= w.now {
@@ -161,7 +160,7 @@ func (m *simMember) stay(n *simNode, p *place) {
 		_, on := l[p.token]
 		l[p.token] = until
 		return on
-	}, func(r Result) {
+	}, func(r Result, _ bool) {
 		switch {
 		case p.until <= w.now:
 		case r.Outcome == Changed:
@@ -180,7 +179,7 @@ func (m *simMember) leave(n *simNode, p *place) {
 		_, on := l[p.token]
 		delete(l, p.token)
 		return on
-	}, func(r Result) {
+	}, func(r Result, _ bool) {
 		switch {
 		case r.Outcome == Changed:
 			w.stats.left++
@@ -194,33 +193,43 @@ func (m *simMember) leave(n *simNode, p *place) {
 	})
 }
 
-// change has f alter the list that is there, if it returns true. The lease goes on
-// for as long as there may be, so that nobody shortens what others hold by.
-func (m *simMember) change(n *simNode, p *place, f func(list) bool, told func(Result)) {
+// change has f alter each list that is there, if it returns true. The lease goes on
+// for as long as there may be, so that nobody shortens what others hold by. told hears
+// too whether m was on one of them already when it was decided.
+func (m *simMember) change(n *simNode, p *place, f func(list) bool, told func(r Result, already bool)) {
 	w, sent := m.w, m.w.now
 	p.asked = n.proxy
-	var seen list // before the change, and what came of it
+	already, seen := false, make([]list, len(w.shared)) // before the change, and what came of it
 	n.open++
-	op := &Op{Names: []string{sharedName}, Reads: true, Decide: func(v *View) Plan {
-		lease, _ := v.Lease(sharedName)
-		l := readList(lease)
-		seen = readList(lease)
-		l.prune(v.Now)
-		if !f(l) || len(l) > 0 && l.latest() <= v.Now {
-			return Plan{}
+	op := &Op{Names: w.shared, Reads: true, Decide: func(v *View) (plan Plan) {
+		already = false
+		for i, name := range w.shared {
+			lease, _ := v.Lease(name)
+			l := readList(lease)
+			seen[i] = readList(lease)
+			l.prune(v.Now)
+			_, on := l[p.token]
+			already = already || on
+			if !f(l) || len(l) > 0 && l.latest() <= v.Now {
+				return Plan{}
+			}
+			part := Part{Prev: lease, Name: name, Value: l.value(), TTL: l.latest().Sub(v.Now), Renew: lease != nil}
+			if seen[i] = l; len(l) == 0 {
+				part = Part{Prev: lease, Name: name, Drop: true}
+			}
+			plan.Parts = append(plan.Parts, part)
 		}
-		part := Part{Prev: lease, Name: sharedName, Value: l.value(), TTL: l.latest().Sub(v.Now), Renew: lease != nil}
-		if seen = l; len(l) == 0 {
-			part = Part{Prev: lease, Name: sharedName, Drop: true}
-		}
-		return Plan{Parts: []Part{part}}
+		plan.Anew = w.anew
+		return plan
 	}, Done: func(r Result) {
 		p.asked = nil
-		w.note("member %d asked proxy %d at %v: %v %s %v", m.id, n.id, sent, r.Outcome, seen.value(), r.Err)
-		if r.Outcome == Changed {
-			w.audit(m, p, seen, sent)
+		w.note("member %d asked proxy %d at %v: %v %s %v", m.id, n.id, sent, r.Outcome, seen[0].value(), r.Err)
+		for _, l := range seen {
+			if r.Outcome == Changed {
+				w.audit(m, p, l, sent)
+			}
 		}
-		told(r)
+		told(r, already)
 	}}
 	n.proxy.step(func(c *Core) { c.Submit(w.now, op) })
 }

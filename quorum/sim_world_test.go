@@ -24,7 +24,9 @@ type world struct {
 	stores []*simStore
 	nonces int
 	names  int          // of locks that one holds
-	crowd  []*simMember // clients of the shared lock
+	crowd  []*simMember // clients of the shared locks
+	shared []string     // locks that several hold, whoever holds one of them all
+	anew   bool         // what stores turn down is looked at anew
 
 	faithful bool          // no store forgets
 	twice    bool          // all keep copies twice
