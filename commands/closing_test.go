@@ -2,6 +2,7 @@ package commands
 
 import (
 	"runtime"
+	"sync"
 	"testing"
 
 	"holdfast/quorum"
@@ -10,54 +11,41 @@ import (
 // What waited behind another command is begun by whoever ends that, and the client may
 // hang up at the same moment.
 
-func TestNobodyIsSubscribedOnceHisSessionIsClosed(t *testing.T) {
+// whileClosing has a command, which has seen its session open, go on while that is closed:
+// it holds the mutex.
+func whileClosing(s *Session, mu *sync.Mutex, command func()) {
+	mu.Lock()
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		s.Close()
+	}()
+	for !s.isClosed() {
+		runtime.Gosched()
+	}
+	for range 10 {
+		runtime.Gosched() // it comes to what the command does
+	}
+	command()
+	mu.Unlock()
+	<-closed
+}
+
+func TestNothingIsLeftOfASessionThatIsClosed(t *testing.T) {
 	h := newHouse(t, 0)
+	hub, m := h.engine.hub, &h.engine.monitors
+	m.all = map[*Session]struct{}{}
 	for range 100 {
 		s := h.guest().session
-		hub := h.engine.hub
-		hub.mu.Lock() // as whoever subscribes does
-		closing := make(chan struct{})
-		go func() {
-			defer close(closing)
-			s.Close()
-		}()
-		for !s.isClosed() {
-			runtime.Gosched()
-		}
-		for range 10 {
-			runtime.Gosched() // it comes to what is subscribed
-		}
-		hub.addLocked(s, channels, "news") // it had seen the session open
-		hub.mu.Unlock()
-		<-closing
+		whileClosing(s, &hub.mu, func() { hub.addLocked(s, channels, "news") })
 		if n := hub.total.Load(); n != 0 {
 			t.Fatalf("%d subscriptions of a session that is closed", n)
 		}
-	}
-}
-
-func TestNobodyLooksOnOnceHisSessionIsClosed(t *testing.T) {
-	h := newHouse(t, 0)
-	h.engine.monitors.all = map[*Session]struct{}{}
-	for range 100 {
-		s := h.guest().session
-		m := &h.engine.monitors
-		m.mu.Lock() // as MONITOR does
-		closing := make(chan struct{})
-		go func() {
-			defer close(closing)
-			s.Close()
-		}()
-		for !s.isClosed() {
-			runtime.Gosched()
-		}
-		for range 10 {
-			runtime.Gosched()
-		}
-		m.all[s] = struct{}{} // it had seen the session open
-		m.count.Add(1)
-		m.mu.Unlock()
-		<-closing
+		s = h.guest().session
+		whileClosing(s, &m.mu, func() {
+			m.all[s] = struct{}{}
+			m.count.Add(1)
+		})
 		if n := m.count.Load(); n != 0 {
 			t.Fatalf("%d monitors, of a session that is closed", n)
 		}
