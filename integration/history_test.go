@@ -53,6 +53,7 @@ type history struct {
 	denied, failed int
 	lost           []string // holds that ended before their time
 	broken         []string // replies that promise what cannot be
+	halved         []string // pairs of which only one was held
 }
 
 func (h *history) add(one hold) {
@@ -71,6 +72,8 @@ func (h *history) refuse(err error) {
 	switch {
 	case err == errDenied:
 		h.denied++
+	case errors.Is(err, errHalf): // one was lost, or never had
+		h.halved = append(h.halved, err.Error())
 	case errors.Is(err, errPromise):
 		h.broken = append(h.broken, err.Error())
 	default:
@@ -97,6 +100,9 @@ func (h *history) judge(t *testing.T, mayLose bool) {
 	}
 	if mayLose {
 		say = t.Logf
+	}
+	for _, wrong := range h.halved {
+		say("a reply: %s", wrong)
 	}
 	for _, wrong := range h.overlaps() {
 		say("two held one lock: %s", wrong)
