@@ -4,8 +4,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"holdfast/quorum/storetest"
 )
 
 // evals returns command lines that run scripts.
@@ -177,17 +175,13 @@ func TestRepliesOfScriptsAreAsInRedis(t *testing.T) {
 	})
 }
 
-// In RESP3 these are texts to us, and have types of their own in Redis.
-func TestBigNumbersOfScriptsAreAsInRedisInRESP2(t *testing.T) {
-	redis, us := dialPeer(t, storetest.StartRedis(t).Addr()), newHouse(t, 0).guest()
-	for _, script := range []string{
-		`return {big_number='123'}`, `return {big_number=''}`, `return {big_number='1\r\n2'}`, `return {big_number='9',double=1}`, `return {big_number='9',map={a=1}}`,
-		`return {big_number='9',verbatim_string={format='txt',string='v'}}`, `return {verbatim_string={format='mark',string='x'}}`,
-	} {
-		if got, want := us.eval(script, 0), redis.do("eval", script, "0"); got != want {
-			t.Errorf("%s\n   we said %q\nRedis says %q", script, got, want)
-		}
-	}
+func TestWhatScriptsWriteIsReadAsInRedis(t *testing.T) {
+	compareWithRedis(t, map[string][]string{
+		"big numbers": evals(`return {big_number='123'}`, `return {big_number=''}`, `return {big_number='1\r\n2'}`, `return {big_number='9',double=1}`, `return {big_number='9',map={a=1}}`,
+			`return {big_number='9',verbatim_string={format='txt',string='v'}}`),
+		"texts for people": evals(`return {verbatim_string={format='mark',string='x'}}`, `return {verbatim_string={format='mrk',string='x'}}`, `return {verbatim_string={format='m',string='x'}}`),
+		"literals":         evals(each(`0010`, `0010+1`, `1e309`, `-1e309`, `0x10`, `1e3`, `5e-324`, `9007199254740993`)...),
+	})
 }
 
 func TestWhatRedisTellsScriptsIsAsInRedis(t *testing.T) {

@@ -192,12 +192,12 @@ func (c *conversion) table(t *lua.LTable, depth int) Reply {
 		return Reply{kind: double, float: float64(n)}
 	}
 	if digits, ok := t.RawGetString("big_number").(lua.LString); ok {
-		return sayText(strings.ReplaceAll(strings.ReplaceAll(c.text(digits), "\r", " "), "\n", " "))
+		return Reply{kind: bigNumber, text: strings.ReplaceAll(strings.ReplaceAll(c.text(digits), "\r", " "), "\n", " ")}
 	}
 	if text, ok := t.RawGetString("verbatim_string").(*lua.LTable); ok {
 		format, hasFormat := text.RawGetString("format").(lua.LString)
 		if words, ok := text.RawGetString("string").(lua.LString); ok && hasFormat {
-			return c.verbatim(words, format)
+			return Reply{kind: verbatim, text: c.text(words), bytes: []byte(untilNul(string(format)) + "   ")[:3]}
 		}
 	}
 	if fields, ok := t.RawGetString("map").(*lua.LTable); ok {
@@ -211,14 +211,6 @@ func (c *conversion) table(t *lua.LTable, depth int) Reply {
 		list.items = append(list.items, c.convert(t.RawGetInt(i), depth+1))
 	}
 	return list
-}
-
-// verbatim is a text in a format, of which we send none but that of plain text.
-func (c *conversion) verbatim(text, format lua.LString) Reply {
-	if format == "txt" {
-		return Reply{kind: verbatim, text: c.text(text)}
-	}
-	return sayText(c.text(text))
 }
 
 // fields converts the keys of a table, and what is under them if wanted.

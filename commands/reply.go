@@ -18,7 +18,8 @@ const (
 	boolean // n is 0 or 1
 	double
 	bulk
-	verbatim // text for people
+	verbatim  // text for people; bytes are its format, three of them, or none for txt
+	bigNumber // a whole number of any length: text
 	array
 	collection // a set, of which RESP2 makes an array
 	pairs      // a map: items are key, value, key, value
@@ -100,7 +101,16 @@ func (r Reply) appendTo(b []byte, proto int) []byte {
 			return sayText(r.text).appendTo(b, proto)
 		}
 		b = appendHead(b, '=', int64(len("txt:")+len(r.text)))
-		return append(append(append(b, "txt:"...), r.text...), "\r\n"...)
+		if len(r.bytes) == 0 {
+			b = append(b, "txt"...)
+		}
+		b = append(append(append(b, r.bytes...), ':'), r.text...)
+		return append(b, "\r\n"...)
+	case bigNumber:
+		if proto == 2 {
+			return sayText(r.text).appendTo(b, proto)
+		}
+		return appendLine(b, '(', r.text)
 	case pairs:
 		if proto == 2 {
 			b = appendHead(b, '*', int64(len(r.items)))

@@ -86,6 +86,10 @@ func countedExpression(e ast.Expr) ast.Expr {
 		return tableCall(e)
 	case *ast.FunctionExpr:
 		return callOf(madeName, e, e)
+	case *ast.NumberExpr: // the compiler takes 0010 for 8, and 1e309 for no number
+		if n, ok := parseLua(e.Value); ok {
+			e.Value = strconv.FormatFloat(n, 'g', -1, 64)
+		}
 	}
 	return e
 }
