@@ -19,7 +19,8 @@ type address struct {
 	quorum.Store               // of the connection
 	gate         chan struct{} // the facts are told once it is closed, if there is one
 	leads        atomic.Pointer[storetest.Fake]
-	lost         atomic.Bool // the connection is
+	lost         atomic.Bool   // the connection is
+	tag          func() string // what the server keeps for us to be told by; nil: it needs none
 }
 
 func addressOf(f *storetest.Fake) *address {
@@ -52,7 +53,11 @@ func (a *address) Facts(ctx context.Context) (quorum.Facts, error) {
 	if f == nil {
 		return quorum.Facts{}, errRefused
 	}
-	return f.Store().Facts(ctx)
+	facts, err := f.Store().Facts(ctx)
+	if a.tag != nil {
+		facts.RunID += a.tag()
+	}
+	return facts, err
 }
 
 func (a *address) Do(ctx context.Context, requests []quorum.Request, votes []quorum.Vote) error {
@@ -175,5 +180,28 @@ func TestAServerIsNotTakenForWhatItsAddressLeadsToNow(t *testing.T) {
 		if got, want := h.keeper.Status().Stores[1].Incarnation, h.fakes[1].Incarnation(); got != want {
 			t.Errorf("s1 is up in incarnation %s, want %s, which said what it is", got, want)
 		}
+	})
+}
+
+// A run id may rest on what a server keeps for us, which it can lose while it lives.
+func TestOneServerIsOneStoreThoughItLostWhatItIsToldBy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var tag atomic.Pointer[string]
+		leave := func(s string) { tag.Store(&s) }
+		leave("first")
+		h, all := openAddresses(t, 3, func(h *house, all []*address) {
+			for _, a := range all {
+				a.tag = func() string { return *tag.Load() }
+			}
+		})
+		pass(time.Second)
+		h.areUp("at first", true, true, true)
+		leave("second")
+		all[1].move(h.fakes[0])
+		pass(3 * time.Second)
+		h.areUp("when one leads to the server of another", true, false, true)
+		all[1].move(h.fakes[1])
+		pass(3 * time.Second)
+		h.areUp("when it leads to its own again", true, true, true)
 	})
 }

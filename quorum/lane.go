@@ -181,13 +181,44 @@ func (l *lane) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	runID := l.runID
-	if incarnation != l.incarnation { // only run changes them
+	runID, alike := l.runID, l.alike(incarnation)
+	if incarnation != l.incarnation || len(alike) > 0 { // only run changes them
 		if runID, err = l.vet(ctx, incarnation); err != nil {
 			return err
 		}
 	}
+	for _, other := range alike {
+		other.identify(ctx, incarnation)
+	}
 	return l.rise(incarnation, runID)
+}
+
+// alike returns the other lanes that are up with a server of that incarnation. It may be
+// the same one whatever their run ids are: where those rest on something that the server
+// keeps for us, it may have lost that since.
+func (l *lane) alike(incarnation string) (all []*lane) {
+	l.keeper.mu.Lock()
+	defer l.keeper.mu.Unlock()
+	for _, other := range l.keeper.lanes {
+		if other != l && other.up && other.incarnation == incarnation {
+			all = append(all, other)
+		}
+	}
+	return all
+}
+
+// identify asks the server of a store that is up once more for its run id. If it does not
+// say, what it said before is kept.
+func (l *lane) identify(ctx context.Context, incarnation string) {
+	facts, err := l.store.Facts(ctx)
+	if err != nil || facts.Incarnation != incarnation {
+		return
+	}
+	l.keeper.mu.Lock()
+	defer l.keeper.mu.Unlock()
+	if l.up && l.incarnation == incarnation {
+		l.runID = facts.RunID
+	}
 }
 
 // rise marks the store as up, unless its server votes already under another name.
