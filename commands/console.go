@@ -209,12 +209,14 @@ func (a *alarm) cancel() {
 }
 
 // stop has it ring now, or as soon as it is set. It reports false, and does not call
-// because, if it has rung or is not to.
+// because, which may be nil, if it has rung or is not to.
 func (a *alarm) stop(because func()) bool {
 	a.mu.Lock()
 	pending, set := !a.over && !a.early, a.timer != nil
-	if pending {
+	if pending && because != nil {
 		because()
+	}
+	if pending {
 		a.over, a.early = set, !set
 	}
 	a.mu.Unlock()
@@ -240,8 +242,8 @@ func debugSleep(s *Session, cmd *command, r request) {
 	}
 	s.add(c)
 	c.alarm.set(time.Duration(seconds * float64(time.Second)))
-	if s.isClosed() { // and who closed it may not have seen the timer
-		c.alarm.stop(func() {})
+	if s.isClosed() { // and who closed it may not have seen the call
+		c.alarm.stop(nil)
 	}
 }
 

@@ -46,7 +46,8 @@ type queued struct {
 	bad  Reply // why the script can't be run
 }
 
-// waits reports whether a command must wait for those that are under way.
+// waits reports whether a command must wait for those that are under way. It notes in r
+// which script that calls.
 func (s *Session) waits(c *command, r *request) bool {
 	switch {
 	case s.open && c.flags&unqueued == 0:

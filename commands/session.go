@@ -214,7 +214,7 @@ func (s *Session) Close() {
 		if op := c.op.Load(); op != nil {
 			s.engine.keeper.Cancel(op)
 		}
-		c.alarm.stop(func() {})
+		c.alarm.stop(nil)
 	}
 	s.engine.scripts.workers.leave(&s.runs)
 	if mine {
@@ -232,7 +232,7 @@ func (s *Session) NoMore() {
 	c := s.waitsInRoom()
 	s.mu.Unlock()
 	if c != nil {
-		c.alarm.stop(func() {})
+		c.alarm.stop(nil)
 	}
 }
 

@@ -104,7 +104,7 @@ func (m *room) start(s *Session, cmd *command, r request) {
 	m.try(w) // before its time can be over: what is there by now is its own
 	w.call.alarm.set(timeout)
 	if s.sendsNoMore() { // and who says so may not have seen the call
-		w.call.alarm.stop(func() {})
+		w.call.alarm.stop(nil)
 	}
 }
 

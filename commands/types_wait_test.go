@@ -270,27 +270,27 @@ func TestAnAlarmRingsOnceAndAsSoonAsItMay(t *testing.T) {
 		rings int32
 	}{
 		{"its time is over", func(a *alarm) bool { a.set(0); return false }, false, 1},
-		{"stopped", func(a *alarm) bool { a.set(time.Hour); return a.stop(func() {}) }, true, 1},
-		{"stopped before it is set", func(a *alarm) bool { defer a.set(time.Hour); return a.stop(func() {}) }, true, 1},
-		{"stopped twice", func(a *alarm) bool { a.set(time.Hour); a.stop(func() {}); return a.stop(func() {}) }, false, 1},
+		{"stopped", func(a *alarm) bool { a.set(time.Hour); return a.stop(nil) }, true, 1},
+		{"stopped before it is set", func(a *alarm) bool { defer a.set(time.Hour); return a.stop(nil) }, true, 1},
+		{"stopped twice", func(a *alarm) bool { a.set(time.Hour); a.stop(nil); return a.stop(nil) }, false, 1},
 		{"stopped twice before it is set", func(a *alarm) bool {
 			defer a.set(time.Hour)
-			a.stop(func() {})
-			return a.stop(func() {})
+			a.stop(nil)
+			return a.stop(nil)
 		}, false, 1},
-		{"cancelled", func(a *alarm) bool { a.set(time.Hour); a.cancel(); return a.stop(func() {}) }, false, 0},
-		{"cancelled before it is set", func(a *alarm) bool { a.cancel(); a.set(0); return a.stop(func() {}) }, false, 0},
+		{"cancelled", func(a *alarm) bool { a.set(time.Hour); a.cancel(); return a.stop(nil) }, false, 0},
+		{"cancelled before it is set", func(a *alarm) bool { a.cancel(); a.set(0); return a.stop(nil) }, false, 0},
 		{"stopped and cancelled before it is set", func(a *alarm) bool {
 			defer a.set(0)
 			defer a.cancel()
-			return a.stop(func() {})
+			return a.stop(nil)
 		}, true, 0},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var rung atomic.Int32
 			a := &alarm{ring: func() { rung.Add(1) }}
 			stopped := c.do(a)
-			time.Sleep(2 * time.Hour)
+			<-time.After(2 * time.Hour) // of the bubble's time
 			if n := rung.Load(); n != c.rings || stopped != c.stops {
 				t.Errorf("%s: rung %d times, want %d; the last stop says %t, want %t", c.what, n, c.rings, stopped, c.stops)
 			}
